@@ -1,0 +1,15 @@
+//! Orrery's database engine: storage, MVCC transactions, Raft and SQL as one deterministic state machine.
+//!
+//! The engine does no I/O of its own: time, messages, a [`disk::Disk`] and a seed come in, messages and replies go
+//! out. A host (the simulator, or a server) moves bytes and time. Each module knows only those above it in this list.
+
+pub mod disk;
+pub mod encoding;
+pub mod storage;
+
+pub mod mvcc;
+pub mod raft;
+
+pub mod sql;
+
+pub mod node;

@@ -1,0 +1,108 @@
+//! Ordered key-value storage with atomic batches.
+//!
+//! [`Storage::apply`] changes many keys at once: after a crash either all of a batch is there or none of it, and
+//! what is there is always a prefix of the applied batches. A batch is durable only after [`Storage::flush`]; in a
+//! cluster the Raft log is what makes commits durable, and a restarted node re-applies what storage had lost.
+
+use std::ops::Bound;
+
+use crate::disk;
+
+/// A range of keys, either end open or closed.
+pub type KeyRange = (Bound<Vec<u8>>, Bound<Vec<u8>>);
+
+/// A key and its value.
+pub type Pair = (Vec<u8>, Vec<u8>);
+
+/// An ordered key-value store.
+pub trait Storage {
+    /// Reads one value.
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error>;
+    /// Iterates over a range in key order; `next_back` goes the other way. A range whose start is after its end is empty.
+    fn scan(&self, range: KeyRange) -> impl DoubleEndedIterator<Item = Result<Pair, Error>> + '_;
+    /// Iterates over the keys of a range without reading values.
+    fn scan_keys(&self, range: KeyRange) -> impl DoubleEndedIterator<Item = Result<Vec<u8>, Error>> + '_;
+    /// Applies a batch atomically, in order: a later operation on a key wins. Durable after [`Storage::flush`].
+    fn apply(&mut self, batch: Batch) -> Result<(), Error>;
+    /// Makes all applied batches durable.
+    fn flush(&mut self) -> Result<(), Error>;
+    /// Sizes and counts.
+    fn status(&self) -> Status;
+}
+
+/// Operations that happen together or not at all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Batch {
+    /// Keys in order of the calls, with the new value or `None` for a removal.
+    pub operations: Vec<(Vec<u8>, Option<Vec<u8>>)>,
+}
+
+impl Batch {
+    /// Sets a key.
+    pub fn set(&mut self, key: Vec<u8>, value: Vec<u8>) {
+        self.operations.push((key, Some(value)));
+    }
+
+    /// Removes a key, which need not exist.
+    pub fn delete(&mut self, key: Vec<u8>) {
+        self.operations.push((key, None));
+    }
+
+    /// Whether the batch changes nothing.
+    pub fn is_empty(&self) -> bool {
+        self.operations.is_empty()
+    }
+}
+
+/// What a store holds. Sizes are in bytes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Status {
+    /// The kind of store.
+    pub name: &'static str,
+    /// Live keys.
+    pub keys: u64,
+    /// Size of the live keys and values.
+    pub size: u64,
+    /// Size on disk, 0 when the store has none.
+    pub disk_size: u64,
+    /// Size on disk of the records that hold live values.
+    pub live_disk_size: u64,
+}
+
+impl Status {
+    /// Size on disk of what compaction would drop.
+    pub fn garbage_disk_size(&self) -> u64 {
+        self.disk_size - self.live_disk_size
+    }
+}
+
+/// Why storage cannot go on.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The disk failed.
+    #[error(transparent)]
+    Disk(#[from] disk::Error),
+    /// Data that was durable does not match its checksum, or makes no sense.
+    #[error("{path:?} is corrupt at byte {offset}: {reason}")]
+    Corrupt {
+        /// The file.
+        path: String,
+        /// Where the bad record starts.
+        offset: u64,
+        /// What does not hold.
+        reason: String,
+    },
+    /// A value does not decode.
+    #[error(transparent)]
+    Encoding(#[from] crate::encoding::Error),
+    /// A key or a value is longer than the format can hold.
+    #[error("{what} of {size} bytes is over the limit of {limit}")]
+    TooLarge {
+        /// `key` or `value` or `batch`.
+        what: &'static str,
+        /// Its size.
+        size: usize,
+        /// The most that is allowed.
+        limit: usize,
+    },
+}
