@@ -1,4 +1,7 @@
-//! Encodings: order-preserving keys, and compact values.
+//! Encodings: order-preserving keys ([`keycode`]) and compact values ([`value`]).
+
+pub mod keycode;
+pub mod value;
 
 /// Why bytes do not encode or decode.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

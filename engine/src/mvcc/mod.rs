@@ -1,6 +1,12 @@
 //! Multi-version concurrency control where **a version is a log position**: the writes of the Raft entry at index `v`
 //! become versions `v` of their keys, a snapshot is a log index, and reading at `v` sees every version up to `v`.
 
+mod store;
+mod txn;
+
+pub use store::Store;
+pub use txn::{Commit, Conflict, Txn, View};
+
 use crate::storage::{self, KeyRange, Pair};
 
 /// A commit position: the index of the Raft entry that wrote a version. 0 is before everything.
@@ -76,3 +82,6 @@ pub enum Error {
     #[error(transparent)]
     Storage(#[from] storage::Error),
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,1 @@
-//! One database node.
+//! x

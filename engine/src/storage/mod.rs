@@ -4,7 +4,11 @@
 //! what is there is always a prefix of the applied batches. A batch is durable only after [`Storage::flush`]; in a
 //! cluster the Raft log is what makes commits durable, and a restarted node re-applies what storage had lost.
 
+mod memory;
+
 use std::ops::Bound;
+
+pub use memory::Memory;
 
 use crate::disk;
 
@@ -105,4 +109,14 @@ pub enum Error {
         /// The most that is allowed.
         limit: usize,
     },
+}
+
+/// Whether a range certainly holds no key because it ends before it starts. (`BTreeMap` panics on such ranges.)
+pub(crate) fn is_empty_range(range: &KeyRange) -> bool {
+    match range {
+        (Bound::Unbounded, _) | (_, Bound::Unbounded) => false,
+        (Bound::Included(start), Bound::Included(end)) => start > end,
+        (Bound::Included(start) | Bound::Excluded(start), Bound::Excluded(end))
+        | (Bound::Excluded(start), Bound::Included(end)) => start >= end,
+    }
 }
