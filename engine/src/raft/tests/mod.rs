@@ -1,0 +1,3 @@
+mod cluster;
+mod durable_log;
+mod protocol;
