@@ -2,5 +2,6 @@
 
 pub mod clock;
 pub mod digest;
+pub mod disk;
 pub mod draw;
 pub mod network;
