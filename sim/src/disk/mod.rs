@@ -516,3 +516,6 @@ impl State {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
