@@ -59,7 +59,7 @@ fn errors_say_what_and_where() {
     disk.open("a/f").expect("open");
     let is_dir = ErrorKind::Other("is a directory".into());
     let not_dir = ErrorKind::Other("not a directory".into());
-    assert_eq!(disk.open("x/f").err().expect("no parent").to_string(), r#"open "x/f": no such file or directory"#);
+    assert_eq!(disk.open("x/f").expect_err("no parent").to_string(), r#"open "x/f": no such file or directory"#);
     assert_eq!(kind(disk.open("a")), is_dir);
     assert_eq!(kind(disk.open("a/f/g")), not_dir);
     assert_eq!(kind(disk.create_dir("a/f/g")), not_dir);
@@ -220,6 +220,18 @@ fn a_crash_can_come_between_any_two_operations() {
             assert!(if place <= 2 { len <= 1_200 } else { len == 1_200 || (len == 3 && place > 7) }, "{place}: {len}");
         }
     }
+}
+
+#[test]
+fn a_crash_in_the_middle_of_a_step_loses_what_was_not_synced() {
+    let disk = disk(DiskOptions { keep_unsynced_ppm: 0, ..DiskOptions::default() }, 1);
+    let file = durable_file(&disk, "f", b"old");
+    disk.crash_after(1);
+    file.write_at(b"new", 0).expect("write");
+    assert_eq!(kind(file.sync()), ErrorKind::PowerLoss);
+    disk.restart();
+    assert_eq!(read_all(&disk, "f"), b"old");
+    assert_eq!((disk.counters().power_losses, disk.counters().lost_pieces), (1, 1));
 }
 
 #[test]

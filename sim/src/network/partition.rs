@@ -291,7 +291,7 @@ impl Cut {
     }
 
     pub(super) fn blocks(&self, now_ns: u64, from: usize, to: usize) -> bool {
-        let elapsed = now_ns.saturating_sub(self.since);
+        let Some(elapsed) = now_ns.checked_sub(self.since) else { return false };
         self.links.has(from, to) && self.periods.iter().all(|(cut, period)| elapsed % period < *cut)
     }
 }

@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn without_faults_a_disk_is_a_map() {
     const PATHS: [&str; 5] = ["a", "b", "d/a", "d/b", "x/a"];
-    bolero::check!().with_type().with_iterations(500).cloned().for_each(
+    bolero::check!().with_type().with_iterations(4_000).cloned().for_each(
         |(seed, steps): (u64, Vec<(u8, u8, u16, u16)>)| {
             let disk = disk(DiskOptions::default(), seed);
             disk.create_dir("d").expect("create");
