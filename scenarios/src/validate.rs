@@ -323,6 +323,7 @@ fn error(field: &str, reason: impl Into<String>) -> Error {
     Error::Field { field: field.to_owned(), reason: reason.into() }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "a range reads best where it is used")]
 fn within<T: PartialOrd + Display>(field: &str, value: T, range: RangeInclusive<T>) -> Result<(), Error> {
     if range.contains(&value) {
         Ok(())

@@ -55,6 +55,8 @@ impl SqlState {
     pub const UNIQUE_VIOLATION: Self = Self(*b"23505");
     /// 40001.
     pub const SERIALIZATION_FAILURE: Self = Self(*b"40001");
+    /// 08006.
+    pub const CONNECTION_FAILURE: Self = Self(*b"08006");
     /// 42P07.
     pub const DUPLICATE_TABLE: Self = Self(*b"42P07");
     /// The code.

@@ -14,7 +14,7 @@ pub(super) fn class<const N: usize>(record: &mut Record<N>, mode: FaultsMode) ->
 /// Draws a rate from 1 to `most` parts per million, or less when faults are light.
 fn rate<const N: usize>(record: &mut Record<N>, mode: FaultsMode, most: u64) -> u32 {
     let on = class(record, mode);
-    let rate = record.scale(most / 256 + 1, most);
+    let rate = record.scale(most / 64 + 1, most);
     match (on, mode) {
         (false, _) | (_, FaultsMode::None) => 0,
         (true, FaultsMode::Light) => (rate / 8 + 1) as u32,
@@ -49,9 +49,9 @@ pub(super) fn disk(record: &mut Record<96>, mode: FaultsMode) -> DiskOptions {
         write,
         sync,
         // Each failure stops a node, so that more than some in a run leave nobody to serve.
-        eio_read_ppm: rate(record, mode, 400),
-        eio_write_ppm: rate(record, mode, 400),
-        eio_sync_ppm: rate(record, mode, 1_500),
+        eio_read_ppm: rate(record, mode, 1_000),
+        eio_write_ppm: rate(record, mode, 1_000),
+        eio_sync_ppm: rate(record, mode, 3_000),
         stall_ppm: rate(record, mode, 5_000),
         stall_ms: record.scale(5, 1_000) as u32,
         lose_unsynced_ppm: lost(record, mode),

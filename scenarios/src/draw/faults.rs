@@ -37,7 +37,7 @@ pub(super) fn schedule(region: &mut Region<'_>, size: &Size, mode: FaultsMode) -
     if weights == [0; CLASSES] {
         return Vec::new();
     }
-    let longest_us = all.scale(50_000, 8_000_000);
+    let longest_us = all.scale(500_000, 8_000_000);
     let mut schedule = Schedule { faults: Vec::new(), size, mode, longest_us, down: Vec::new() };
     for _ in 0..count {
         schedule.add(&mut region.record(), &weights);
@@ -62,7 +62,7 @@ impl Schedule<'_> {
         let class = record.weighted(weights);
         let horizon_us = self.size.horizon_us;
         let at_us = record.range(QUIET_US, horizon_us * 9 / 10);
-        let for_us = record.scale(10_000, self.longest_us).min(horizon_us - at_us);
+        let for_us = record.scale(30_000, self.longest_us).min(horizon_us - at_us);
         let node = 1 + record.below(u64::from(self.size.nodes)) as u8;
         match class {
             CRASH => self.crash(record, node, at_us, for_us),
@@ -129,17 +129,13 @@ fn partition(record: &mut Record<32>, size: &Size, node: u8) -> Partition {
     let drawn = |bits: u16, id: u32| bits & (1 << (id % 16)) != 0;
 
     let nodes: BTreeSet<u8> = (1..=size.nodes).collect();
-    let left: BTreeSet<u8> = nodes.iter().copied().filter(|&id| drawn(mask, u32::from(id))).collect();
-    let (left, right) = sides(&nodes, left, node);
+    let marked: BTreeSet<u8> = nodes.iter().copied().filter(|&id| drawn(mask, u32::from(id))).collect();
+    let (left, right) = sides(&nodes, &marked, node);
     let clients: BTreeSet<u32> = (1..=size.clients).filter(|&id| drawn(client_mask, id)).collect();
     let other_clients: BTreeSet<u32> = (1..=size.clients).filter(|id| !clients.contains(id)).collect();
     let with_clients = |nodes: BTreeSet<u8>, clients: &BTreeSet<u32>| Side {
         nodes,
         clients: if clients_too { clients.clone() } else { BTreeSet::new() },
-    };
-    let without = |mut side: BTreeSet<u8>| {
-        side.remove(&node);
-        Side { nodes: side, clients: BTreeSet::new() }
     };
     let client_side = || {
         let clients = if clients.is_empty() { (1..=size.clients).collect() } else { clients.clone() };
@@ -154,8 +150,10 @@ fn partition(record: &mut Record<32>, size: &Size, node: u8) -> Partition {
         (0, _) => halves(),
         (1, _) => Partition::Isolate { node, clients: clients_too },
         (2, 3..) => {
-            let (left, right) = (without(left), without(right));
-            Partition::Bridge { node, left, right }
+            let others: BTreeSet<u8> = nodes.into_iter().filter(|&other| other != node).collect();
+            let (left, right) = sides(&others, &marked, 1 + node % size.nodes);
+            let side = |nodes| Side { nodes, clients: BTreeSet::new() };
+            Partition::Bridge { node, left: side(left), right: side(right) }
         }
         (3, 4..) => {
             // Starting elsewhere makes no other ring; leaping over one does, where the number of nodes allows.
@@ -173,11 +171,12 @@ fn partition(record: &mut Record<32>, size: &Size, node: u8) -> Partition {
     }
 }
 
-/// Two sides with a member each at least, as far as there are nodes.
-fn sides(nodes: &BTreeSet<u8>, mut left: BTreeSet<u8>, node: u8) -> (BTreeSet<u8>, BTreeSet<u8>) {
+/// Two sides of some nodes: those that are marked, and the others. When one side would have nobody, `node` stands alone.
+fn sides(nodes: &BTreeSet<u8>, marked: &BTreeSet<u8>, node: u8) -> (BTreeSet<u8>, BTreeSet<u8>) {
+    let mut left: BTreeSet<u8> = nodes & marked;
     if left.is_empty() || left.len() == nodes.len() {
         left = BTreeSet::from([node]);
     }
-    let right = nodes.difference(&left).copied().collect();
+    let right = nodes - &left;
     (left, right)
 }
