@@ -67,7 +67,7 @@ impl SqlState {
 
 /// An error.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize, thiserror::Error)]
-#[error("{message}")]
+#[error("{message} ({})", state.code())]
 pub struct Error {
     /// SQLSTATE.
     pub state: SqlState,

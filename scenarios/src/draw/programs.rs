@@ -9,7 +9,7 @@ pub(super) struct Plan {
     pub(super) workload: Workload,
     steps: usize,
     /// How likely each kind of operation is.
-    weights: [u64; 5],
+    weights: [u64; 4],
     /// How likely a step goes to one of the first keys, in percent.
     hot: u64,
     /// How likely a step follows the one before it almost at once, in percent.
@@ -26,7 +26,7 @@ impl Plan {
         let count = count.min(100_000);
         let balance = record.range(10, 200) as i64;
         // Each kind may be rare or frequent, never absent.
-        let weights = [(); 5].map(|()| record.scale(1, 16));
+        let weights = [(); 4].map(|()| record.scale(1, 16));
         let hot = record.choose(&[0, 0, 50, 90]);
         let burst = record.choose(&[0, 50, 80, 95]);
         let workload = match kind.unwrap_or(drawn) {
@@ -56,9 +56,8 @@ impl Plan {
                     1 => Operation::Write { key },
                     2 => Operation::CompareAndSet { key },
                     // Deleted rows are soon inserted again, or there would be nothing to see.
-                    3 if record.percent(30) => Operation::Delete { key },
-                    3 => Operation::Insert { key },
-                    _ => Operation::Read { key },
+                    _ if record.percent(30) => Operation::Delete { key },
+                    _ => Operation::Insert { key },
                 }
             }
             Workload::Bank { accounts, .. } => self.bank(record, kind, accounts),
@@ -89,10 +88,9 @@ impl Plan {
         let back = record.percent(30).then_some(record.below(60));
         match kind {
             _ if account == other => Operation::ReadAccounts { back },
-            0 | 1 => Operation::Transfer { from: account, to: other, amount },
-            2 => Operation::ReadAccounts { back },
-            3 if record.percent(40) => Operation::Close { account, heir: other },
-            3 => Operation::Open { account, from: other, amount },
+            0 => Operation::ReadAccounts { back },
+            1 if record.percent(40) => Operation::Close { account, heir: other },
+            1 => Operation::Open { account, from: other, amount },
             _ => Operation::Transfer { from: account, to: other, amount },
         }
     }

@@ -10,7 +10,7 @@ use crate::recorder::{Access, Outcome, Recorder};
 use crate::scenario::{ClientProgram, Scenario, Workload, WorkloadKind};
 use engine::sql::types::Value;
 use engine::sql::{Error, Output, SqlState};
-use session::{Ended, Session, is_conflict, is_expected};
+use session::{Ended, Session, is_expected};
 use std::collections::BTreeMap;
 
 /// How long to wait after a failure before the next try, in microseconds, and how long at most as tries go on.
@@ -47,7 +47,7 @@ pub struct FinalRead {
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum SetupError {
     /// An error that no fault explains.
-    #[error("{sql}: error {}: {error}", error.state.code())]
+    #[error("{sql}: error: {error}")]
     Sql {
         /// The statement.
         sql: String,
@@ -249,7 +249,6 @@ fn everything(sql: &str, snapshot: Option<u64>, output: Output) -> Result<FinalR
 /// Waits before the next try, if the failure is one that passes.
 async fn retry<C: Client>(client: &mut C, sql: &str, failure: Failure, tries: &mut u32) -> Result<(), SetupError> {
     if let Failure::Failed(error) = failure
-        && !is_conflict(&error)
         && !is_expected(&error)
     {
         return Err(SetupError::Sql { sql: sql.to_owned(), error });

@@ -115,7 +115,7 @@ impl<'a, C: Client> Session<'a, C> {
         if let Stop::Failure(Failure::Failed(error)) = &stop
             && !is_expected(error)
         {
-            self.surprise(sql, format!("error {}: {error}", error.state.code()));
+            self.surprise(sql, format!("error: {error}"));
         }
         stop
     }
@@ -224,11 +224,12 @@ impl<'a, C: Client> Session<'a, C> {
 
 /// Whether the transaction lost against another.
 pub(super) fn is_conflict(error: &Error) -> bool {
-    error.state.code().starts_with("40")
+    error.state == SqlState::SERIALIZATION_FAILURE
 }
 
-/// Whether the error is one that faults and other clients explain. By SQLSTATE class: connection lost (08), transaction
-/// lost (25), rolled back (40), too few resources (53), node going away (57), snapshot too old (72).
+/// Whether the error is one that faults and other clients explain. By SQLSTATE: the connection or the transaction was lost,
+/// the transaction was rolled back, too few resources (class 53), the node is going away (class 57), the snapshot is too old.
 pub(super) fn is_expected(error: &Error) -> bool {
-    matches!(&error.state.code()[..2], "08" | "25" | "40" | "53" | "57" | "72")
+    let code = error.state.code();
+    matches!(code, "25P01" | "40000" | "40001" | "72000") || matches!(&code[..2], "08" | "53" | "57")
 }
