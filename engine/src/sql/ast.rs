@@ -161,6 +161,12 @@ pub(super) enum Expr {
         list: Vec<Expr>,
         negated: bool,
     },
+    Between {
+        expr: Box<Expr>,
+        low: Box<Expr>,
+        high: Box<Expr>,
+        negated: bool,
+    },
     Like {
         expr: Box<Expr>,
         pattern: Box<Expr>,
@@ -208,6 +214,8 @@ pub(super) enum Is {
     Null,
     True,
     False,
+    /// As NULL, of a condition.
+    Unknown,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -24,6 +24,12 @@ pub(super) enum Expression {
         list: Vec<Self>,
         negated: bool,
     },
+    Between {
+        expr: Box<Self>,
+        low: Box<Self>,
+        high: Box<Self>,
+        negated: bool,
+    },
     Like {
         expr: Box<Self>,
         pattern: Box<Self>,
@@ -50,11 +56,7 @@ impl Expression {
             Self::Unary(op, expr) => unary(*op, expr.evaluate(row)?)?,
             Self::Binary(Binary::And, a, b) => match a.truth(row)? {
                 Some(false) => Value::Boolean(false),
-                a => match (a, b.truth(row)?) {
-                    (_, Some(false)) => Value::Boolean(false),
-                    (Some(true), Some(true)) => Value::Boolean(true),
-                    _ => Value::Null,
-                },
+                a => and(a, b.truth(row)?).map_or(Value::Null, Value::Boolean),
             },
             Self::Binary(Binary::Or, a, b) => match a.truth(row)? {
                 Some(true) => Value::Boolean(true),
@@ -68,7 +70,7 @@ impl Expression {
             Self::Is { expr, what, negated } => {
                 let value = expr.evaluate(row)?;
                 let holds = match what {
-                    Is::Null => matches!(value, Value::Null),
+                    Is::Null | Is::Unknown => matches!(value, Value::Null),
                     Is::True => matches!(value, Value::Boolean(true)),
                     Is::False => matches!(value, Value::Boolean(false)),
                 };
@@ -91,6 +93,15 @@ impl Expression {
                     (false, true) => Value::Null,
                     (false, false) => Value::Boolean(*negated),
                 }
+            }
+            Self::Between { expr, low, high, negated } => {
+                let value = expr.evaluate(row)?;
+                let above = comparison(Binary::GreaterOrEqual, &value, &low.evaluate(row)?).flatten();
+                let within = match above {
+                    Some(false) => Some(false),
+                    above => and(above, comparison(Binary::LessOrEqual, &value, &high.evaluate(row)?).flatten()),
+                };
+                within.map_or(Value::Null, |within| Value::Boolean(within != *negated))
             }
             Self::Like { expr, pattern, escape, negated } => match (expr.evaluate(row)?, pattern.evaluate(row)?) {
                 (Value::Text(text), Value::Text(pattern)) => {
@@ -154,12 +165,36 @@ impl Expression {
             }
             Self::Like { expr, pattern, .. } => expr.constant().is_some() && pattern.constant().is_some(),
             Self::Function(_, args) => args.iter().all(|arg| arg.constant().is_some()),
+            Self::Between { expr, low, high, .. } => [expr, low, high].iter().all(|part| part.constant().is_some()),
             Self::Case { .. } => false,
         };
         if foldable && let Ok(value) = self.evaluate(&[]) {
             return Self::Constant(value);
         }
-        self
+        // A side that decides before the other is evaluated, or that leaves the decision to the other.
+        match self {
+            Self::Binary(op @ (Binary::And | Binary::Or), a, b) => match (*a, *b) {
+                (Self::Constant(Value::Boolean(a)), b) => {
+                    if a == (op == Binary::And) {
+                        b
+                    } else {
+                        Self::Constant(Value::Boolean(a))
+                    }
+                }
+                (a, Self::Constant(Value::Boolean(b))) if b == (op == Binary::And) => a,
+                (a, b) => Self::Binary(op, Box::new(a), Box::new(b)),
+            },
+            other => other,
+        }
+    }
+}
+
+/// AND of what may be unknown.
+fn and(a: Option<bool>, b: Option<bool>) -> Option<bool> {
+    match (a, b) {
+        (Some(false), _) | (_, Some(false)) => Some(false),
+        (Some(true), Some(true)) => Some(true),
+        _ => None,
     }
 }
 
@@ -201,7 +236,7 @@ fn unary(op: Unary, value: Value) -> Result<Value> {
         (_, Value::Null) => Value::Null,
         (Unary::Plus, value @ (Value::Integer(_) | Value::Float(_))) => value,
         (Unary::Minus, Value::Integer(n)) => Value::Integer(n.checked_neg().ok_or_else(overflow)?),
-        (Unary::Minus, Value::Float(x)) => Value::Float(-x),
+        (Unary::Minus, Value::Float(x)) => Value::float(-x),
         (Unary::Not, Value::Boolean(b)) => Value::Boolean(!b),
         (Unary::Factorial, Value::Integer(n)) => {
             if n < 0 {
@@ -224,9 +259,9 @@ fn binary(op: Binary, a: Value, b: Value) -> Result<Value> {
     Ok(match (a, b) {
         (Null, _) | (_, Null) => Null,
         (Integer(a), Integer(b)) if op != Binary::Concat => Integer(integers(op, a, b)?),
-        (Float(a), Float(b)) if op != Binary::Concat => Float(floats(op, a, b)),
-        (Integer(a), Float(b)) if op != Binary::Concat => Float(floats(op, a as f64, b)),
-        (Float(a), Integer(b)) if op != Binary::Concat => Float(floats(op, a, b as f64)),
+        (Float(a), Float(b)) if op != Binary::Concat => Value::float(floats(op, a, b)),
+        (Integer(a), Float(b)) if op != Binary::Concat => Value::float(floats(op, a as f64, b)),
+        (Float(a), Integer(b)) if op != Binary::Concat => Value::float(floats(op, a, b as f64)),
         (Text(mut a), b) if op == Binary::Concat => {
             match b {
                 Text(b) => a.push_str(&b),
@@ -279,25 +314,10 @@ fn floats(op: Binary, a: f64, b: f64) -> f64 {
         Binary::Multiply => a * b,
         Binary::Divide => a / b,
         Binary::Remainder => a % b,
-        Binary::Power => power(a, b),
+        // The system's function may differ from platform to platform.
+        Binary::Power => libm::pow(a, b),
         _ => unreachable!("{op:?} is no arithmetic"),
     }
-}
-
-/// Whole exponents by multiplication, which is the same on every platform; the system's function may not be.
-fn power(base: f64, exponent: f64) -> f64 {
-    if exponent.fract() != 0.0 || exponent.abs() > 1_024.0 {
-        return base.powf(exponent);
-    }
-    let (mut result, mut factor, mut left) = (1.0, base, exponent.abs() as u32);
-    while left > 0 {
-        if left % 2 == 1 {
-            result *= factor;
-        }
-        factor *= factor;
-        left /= 2;
-    }
-    if exponent < 0.0 { 1.0 / result } else { result }
 }
 
 fn call(function: Function, args: &[Expression], row: &[Value]) -> Result<Value> {
@@ -318,9 +338,9 @@ fn call(function: Function, args: &[Expression], row: &[Value]) -> Result<Value>
     Ok(match (function, first) {
         (_, Value::Null) => Value::Null,
         (Function::Abs, Value::Integer(n)) => Value::Integer(n.checked_abs().ok_or_else(overflow)?),
-        (Function::Abs, Value::Float(x)) => Value::Float(x.abs()),
-        (Function::Sqrt, Value::Float(x)) => Value::Float(x.sqrt()),
-        (Function::Sqrt, Value::Integer(n)) => Value::Float((n as f64).sqrt()),
+        (Function::Abs, Value::Float(x)) => Value::float(x.abs()),
+        (Function::Sqrt, Value::Float(x)) => Value::float(x.sqrt()),
+        (Function::Sqrt, Value::Integer(n)) => Value::float((n as f64).sqrt()),
         (Function::Length, Value::Text(text)) => Value::Integer(text.chars().count() as i64),
         (Function::Lower, Value::Text(text)) => Value::Text(text.to_lowercase()),
         (Function::Upper, Value::Text(text)) => Value::Text(text.to_uppercase()),
@@ -370,14 +390,25 @@ fn like(text: &str, pattern: &str, escape: Option<char>) -> Result<bool> {
     Ok(parts[p..].iter().all(|part| matches!(part, Part::Any)))
 }
 
+/// A value as a statement writes it, for EXPLAIN.
+pub(super) struct Literal<'a>(pub &'a Value);
+
+impl fmt::Display for Literal<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Value::Text(text) => write!(f, "'{}'", text.replace('\'', "''")),
+            Value::Boolean(b) => f.write_str(if *b { "TRUE" } else { "FALSE" }),
+            value => value.fmt(f),
+        }
+    }
+}
+
 /// For EXPLAIN.
 impl fmt::Display for Expression {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let not = |negated: &bool| if *negated { "NOT " } else { "" };
         match self {
-            Self::Constant(Value::Text(text)) => write!(f, "'{}'", text.replace('\'', "''")),
-            Self::Constant(Value::Boolean(b)) => f.write_str(if *b { "TRUE" } else { "FALSE" }),
-            Self::Constant(value) => write!(f, "{value}"),
+            Self::Constant(value) => Literal(value).fmt(f),
             Self::Column(_, name) => f.write_str(name),
             Self::Unary(Unary::Plus, expr) => write!(f, "+{expr}"),
             Self::Unary(Unary::Minus, expr) => write!(f, "-{expr}"),
@@ -388,6 +419,9 @@ impl fmt::Display for Expression {
                 write!(f, "({expr} IS {}{})", not(negated), format!("{what:?}").to_ascii_uppercase())
             }
             Self::In { expr, list, negated } => write!(f, "({expr} {}IN ({}))", not(negated), join(list)),
+            Self::Between { expr, low, high, negated } => {
+                write!(f, "({expr} {}BETWEEN {low} AND {high})", not(negated))
+            }
             Self::Like { expr, pattern, negated, .. } => write!(f, "({expr} {}LIKE {pattern})", not(negated)),
             Self::Case { operand, branches, otherwise } => {
                 f.write_str("CASE")?;

@@ -83,26 +83,32 @@ impl<'a> Scope<'a> {
                     let message = format!("there is no parameter ${number}: {} values were given", self.params.len());
                     Error::new(SqlState::UNDEFINED_PARAMETER, message)
                 })?;
-                return Ok(constant_of(value.clone()));
+                return Ok(constant_of(match value {
+                    Value::Float(x) => Value::float(*x),
+                    value => value.clone(),
+                }));
             }
             Expr::Column { table, name, position } => return self.column(table.as_deref(), name, *position),
             Expr::Unary(op, expr) => self.unary(*op, expr)?,
             Expr::Binary(op, a, b) => self.binary(*op, self.build(a)?, self.build(b)?)?,
             Expr::Is { expr, what, negated } => {
                 let typed = self.build(expr)?;
-                let expr = if *what == Is::Null { typed.expr } else { self.boolean(typed, "IS TRUE")? };
+                let expr = if *what == Is::Null { typed.expr } else { self.boolean(typed, "IS")? };
                 boolean(Expression::Is { expr: Box::new(expr), what: *what, negated: *negated })
             }
             Expr::In { expr, list, negated } => {
                 let mut expr = self.build(expr)?;
-                let mut items = Vec::with_capacity(list.len());
-                for item in list {
-                    let mut item = self.build(item)?;
-                    adapt(&mut expr, &mut item)?;
-                    comparable(Binary::Equal, &expr, &item)?;
-                    items.push(item.expr);
-                }
-                boolean(Expression::In { expr: Box::new(expr.expr), list: items, negated: *negated })
+                let mut items = list.iter().map(|item| self.build(item)).collect::<Result<Vec<_>>>()?;
+                adapt_all(Binary::Equal, &mut expr, &mut items)?;
+                let list = items.into_iter().map(|item| item.expr).collect();
+                boolean(Expression::In { expr: Box::new(expr.expr), list, negated: *negated })
+            }
+            Expr::Between { expr, low, high, negated } => {
+                let mut expr = self.build(expr)?;
+                let mut limits = [self.build(low)?, self.build(high)?];
+                adapt_all(Binary::GreaterOrEqual, &mut expr, &mut limits)?;
+                let [low, high] = limits.map(|limit| Box::new(limit.expr));
+                boolean(Expression::Between { expr: Box::new(expr.expr), low, high, negated: *negated })
             }
             Expr::Like { expr, pattern, escape, negated } => {
                 let (expr, pattern) = (self.build(expr)?, self.build(pattern)?);
@@ -223,20 +229,19 @@ impl<'a> Scope<'a> {
 
     fn case(&self, operand: Option<&Expr>, branches: &[(Expr, Expr)], otherwise: Option<&Expr>) -> Result<Typed> {
         let mut operand = operand.map(|operand| self.build(operand)).transpose()?;
-        let mut results = Vec::new();
-        let mut conditions = Vec::new();
-        for (condition, result) in branches {
-            let mut condition = self.build(condition)?;
-            conditions.push(match &mut operand {
-                Some(operand) => {
-                    adapt(operand, &mut condition)?;
-                    comparable(Binary::Equal, operand, &condition)?;
-                    condition.expr
-                }
-                None => self.boolean(condition, "WHEN")?,
-            });
-            results.push(self.build(result)?);
-        }
+        let conditions = branches.iter().map(|(condition, _)| self.build(condition));
+        let mut conditions = conditions.collect::<Result<Vec<_>>>()?;
+        let conditions: Vec<Expression> = match &mut operand {
+            Some(operand) => {
+                adapt_all(Binary::Equal, operand, &mut conditions)?;
+                conditions.into_iter().map(|condition| condition.expr).collect()
+            }
+            None => {
+                let conditions = conditions.into_iter().map(|condition| self.boolean(condition, "WHEN"));
+                conditions.collect::<Result<_>>()?
+            }
+        };
+        let mut results = branches.iter().map(|(_, result)| self.build(result)).collect::<Result<Vec<_>>>()?;
         let has_otherwise = otherwise.is_some();
         results.extend(otherwise.map(|otherwise| self.build(otherwise)).transpose()?);
         let datatype = common_type("CASE", &mut results)?;
@@ -318,6 +323,18 @@ fn adapt(a: &mut Typed, b: &mut Typed) -> Result<()> {
             *from = adapted(taken, to)?;
             break;
         }
+    }
+    Ok(())
+}
+
+/// Makes an expression comparable with several others. Text among them adapts to a type that any of them has.
+fn adapt_all(op: Binary, expr: &mut Typed, others: &mut [Typed]) -> Result<()> {
+    for other in &mut *others {
+        adapt(expr, other)?;
+    }
+    for other in others {
+        adapt(expr, other)?;
+        comparable(op, expr, other)?;
     }
     Ok(())
 }
@@ -473,7 +490,13 @@ fn order_key(order: &ast::Order, scope: Scope<'_>, items: &[Expression], columns
 
 /// A number of rows; NULL is no limit.
 fn count(expr: &Expr, scope: Scope<'_>, state: SqlState, clause: &str) -> Result<Option<u64>> {
-    let (expr, _) = Scope { table: None, ..scope }.assigned(expr)?;
+    let Typed { expr, datatype, adapts } = Scope { table: None, ..scope }.build(expr)?;
+    if let Some(datatype @ (DataType::Boolean | DataType::Text)) = datatype
+        && !adapts
+    {
+        let message = format!("the argument of {clause} is of type {datatype}, not INTEGER");
+        return Err(Error::new(SqlState::DATATYPE_MISMATCH, message));
+    }
     match expr.evaluate(&[])?.cast(DataType::Integer)? {
         Value::Null => Ok(None),
         Value::Integer(n) => {
