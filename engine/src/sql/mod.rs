@@ -1,80 +1,25 @@
-//! SQL.
+//! SQL: text to rows, over one [`Transaction`].
+//!
+//! A statement is parsed into syntax ([`parse`]), which depends on nothing but its text; planned against the schema as
+//! the transaction sees it, with types checked and constants folded (`plan`); given the best way to its rows
+//! (`access`); and executed by iterators that pull rows from each other (`execute`).
+//!
+//! [`Transaction`]: crate::mvcc::Transaction
 
+mod access;
+mod ast;
+mod catalog;
+mod error;
+mod execute;
+mod expression;
+mod parse;
+mod plan;
 pub mod types;
 
-use types::{Column, Value};
+pub use ast::{Kind, Statement};
+pub use error::{Error, Failure, SqlState};
+pub use execute::{Options, Output, execute, execute_with};
+pub use parse::parse;
 
-/// What a statement returns.
-#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
-pub enum Output {
-    /// BEGIN.
-    Begin,
-    /// COMMIT.
-    Commit,
-    /// ROLLBACK.
-    Rollback,
-    /// CREATE TABLE.
-    CreateTable,
-    /// DROP TABLE.
-    DropTable,
-    /// INSERT.
-    Insert {
-        /// Rows.
-        count: u64,
-    },
-    /// UPDATE.
-    Update {
-        /// Rows.
-        count: u64,
-    },
-    /// DELETE.
-    Delete {
-        /// Rows.
-        count: u64,
-    },
-    /// SELECT.
-    Select {
-        /// Columns.
-        columns: Vec<Column>,
-        /// Rows.
-        rows: Vec<Vec<Value>>,
-    },
-    /// EXPLAIN.
-    Explain {
-        /// The plan.
-        text: String,
-    },
-}
-
-/// A SQLSTATE.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct SqlState([u8; 5]);
-
-impl SqlState {
-    /// 23505.
-    pub const UNIQUE_VIOLATION: Self = Self(*b"23505");
-    /// 40001.
-    pub const SERIALIZATION_FAILURE: Self = Self(*b"40001");
-    /// 08006.
-    pub const CONNECTION_FAILURE: Self = Self(*b"08006");
-    /// 42P07.
-    pub const DUPLICATE_TABLE: Self = Self(*b"42P07");
-    /// The code.
-    pub fn code(&self) -> &str {
-        std::str::from_utf8(&self.0).unwrap_or("?????")
-    }
-}
-
-/// An error.
-#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize, thiserror::Error)]
-#[error("{message} ({})", state.code())]
-pub struct Error {
-    /// SQLSTATE.
-    pub state: SqlState,
-    /// Message.
-    pub message: String,
-    /// Position.
-    pub position: Option<(u32, u32)>,
-    /// Hint.
-    pub hint: Option<String>,
-}
+#[cfg(test)]
+mod tests;
