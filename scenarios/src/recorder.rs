@@ -4,6 +4,8 @@
 //! nothing was sent that could commit, unknown from then on. So a client can be stopped anywhere (its future dropped),
 //! and its record stays right.
 
+use checkers::history::{Operation, Outcome, Transaction};
+use checkers::linearizability::register::{Op, Ret};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -17,64 +19,13 @@ pub struct Recorder {
 /// One operation from invocation to completion: a transaction, whose statements may be many or one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Attempt {
-    pub(crate) client: u64,
     pub(crate) name: &'static str,
-    /// In nanoseconds.
-    pub(crate) invoked: u64,
-    /// In nanoseconds; `None` when the operation never ended, or ended unknown.
-    pub(crate) completed: Option<u64>,
-    pub(crate) outcome: Outcome,
+    /// What it read, and wrote or tried to write.
+    pub(crate) transaction: Transaction,
     /// Whether it failed for a conflict with another.
     pub(crate) conflict: bool,
-    /// The position it reads at.
-    pub(crate) snapshot: Option<u64>,
-    /// The position of its writes.
-    pub(crate) committed: Option<u64>,
-    /// Whether it asked for an old position.
-    pub(crate) as_of: bool,
-    /// What it read, and wrote or tried to write.
-    pub(crate) accesses: Vec<Access>,
-    /// What it is to the linearizability checker, if anything.
-    pub(crate) register: Option<(u32, RegisterCall)>,
-    /// What was answered to it.
-    pub(crate) answer: Option<RegisterAnswer>,
-}
-
-/// How an operation ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Outcome {
-    /// It happened.
-    Ok,
-    /// It did not and will not happen.
-    Failed,
-    /// It may have happened, or may happen yet.
-    Unknown,
-}
-
-/// A read or a write of one key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Access {
-    Read { key: u32, value: Option<i64> },
-    Write { key: u32, value: Option<i64> },
-    ReadList { list: u32, elements: Vec<i64> },
-    Append { list: u32, element: i64 },
-}
-
-/// A call of a register operation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum RegisterCall {
-    Read,
-    Write(i64),
-    CompareAndSet { from: i64, to: i64 },
-    Insert(i64),
-    Delete,
-}
-
-/// Its answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum RegisterAnswer {
-    Value(Option<i64>),
-    Changed(bool),
+    /// What it is to the linearizability checker, if anything: the row, what was asked of it, and what was answered.
+    pub(crate) register: Option<(u64, Op, Option<Ret>)>,
 }
 
 /// An answer that no right database gives.
@@ -116,14 +67,40 @@ impl Recorder {
         self.surprises.extend(other.surprises);
     }
 
+    /// The transactions as the checkers take them, by the time of invocation.
+    pub fn history(&self) -> Vec<Transaction> {
+        let mut history: Vec<Transaction> = self.attempts.iter().map(|attempt| attempt.transaction.clone()).collect();
+        history.sort_by_key(|transaction| (transaction.invoke, transaction.client));
+        for (id, transaction) in history.iter_mut().enumerate() {
+            transaction.id = id as u64 + 1;
+        }
+        history
+    }
+
+    /// What was asked of each row and answered, as the linearizability checker takes it. What certainly did not happen is
+    /// left out.
+    pub(crate) fn registers(&self) -> BTreeMap<u64, Vec<Operation<Op, Ret>>> {
+        let mut registers: BTreeMap<u64, Vec<Operation<Op, Ret>>> = BTreeMap::new();
+        for Attempt { transaction, register, .. } in &self.attempts {
+            if let Some((key, input, output)) = register
+                && transaction.outcome != Outcome::Failed
+            {
+                let Transaction { client, invoke, complete, .. } = *transaction;
+                let (input, output) = (input.clone(), output.clone());
+                registers.entry(*key).or_default().push(Operation { client, invoke, complete, input, output });
+            }
+        }
+        registers
+    }
+
     /// Counts operations by how they ended.
     pub fn stats(&self) -> Stats {
         let mut stats = Stats::default();
         for attempt in &self.attempts {
-            let column = match attempt.outcome {
+            let column = match attempt.transaction.outcome {
                 Outcome::Ok => {
                     stats.ok += 1;
-                    stats.commits += u64::from(attempt.committed.is_some());
+                    stats.commits += u64::from(attempt.transaction.commit.is_some());
                     0
                 }
                 Outcome::Failed => {

@@ -251,7 +251,7 @@ pub enum Operation {
         /// The row's key.
         key: u32,
     },
-    /// bank: moves money, if the account holds enough.
+    /// bank: moves money, if the account holds enough; opens the other account if need be.
     Transfer {
         /// The account to take from.
         from: u32,

@@ -24,7 +24,7 @@ impl Plan {
         // Long runs get more keys, or searching their histories would take for ever.
         let count = (record.range(2, 12) as u32).max((size.steps as u64 * u64::from(size.clients) / 100) as u32);
         let count = count.min(100_000);
-        let balance = record.range(10, 200) as i64;
+        let balance = record.range(20, 400) as i64;
         // Each kind may be rare or frequent, never absent.
         let weights = [(); 4].map(|()| record.scale(1, 16));
         let hot = record.choose(&[0, 0, 50, 90]);
@@ -84,12 +84,12 @@ impl Plan {
         let account = self.pick(record, accounts);
         // Another account, unless there is but one.
         let other = (account + 1 + record.below(u64::from(accounts.max(2) - 1)) as u32) % accounts;
-        let amount = record.range(1, 50) as i64;
+        let amount = record.range(1, 25) as i64;
         let back = record.percent(30).then_some(record.below(60));
         match kind {
             _ if account == other => Operation::ReadAccounts { back },
             0 => Operation::ReadAccounts { back },
-            1 if record.percent(40) => Operation::Close { account, heir: other },
+            1 if record.percent(50) => Operation::Close { account, heir: other },
             1 => Operation::Open { account, from: other, amount },
             _ => Operation::Transfer { from: account, to: other, amount },
         }

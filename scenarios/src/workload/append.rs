@@ -4,7 +4,6 @@
 
 use super::session::{Ended, Finish, Session, Stop};
 use crate::client::Client;
-use crate::recorder::Access;
 use crate::scenario::{MicroOperation, Operation};
 use engine::sql::Output;
 use engine::sql::types::Value;
@@ -50,7 +49,7 @@ pub(super) async fn perform<C: Client>(session: &mut Session<'_, C>, operation: 
 /// Draws a new element and notes its append; gives the statement's parameters.
 fn element<C: Client>(session: &mut Session<'_, C>, list: u32) -> [Value; 2] {
     let element = session.fresh_value();
-    session.access(Access::Append { list, element });
+    session.note_append(list, element);
     [Value::Text(format!("{element},")), Value::Integer(i64::from(list))]
 }
 
@@ -66,7 +65,7 @@ async fn read<C: Client>(session: &mut Session<'_, C>, list: u32) -> Result<(), 
     let Some(elements) = elements else {
         return Err(session.surprise(SELECT, format!("not one list: {rows:?}")));
     };
-    session.access(Access::ReadList { list, elements });
+    session.note_list(list, elements);
     Ok(())
 }
 

@@ -4,7 +4,6 @@
 
 use super::session::{Ended, Finish, Session, Stop};
 use crate::client::Client;
-use crate::recorder::Access;
 use crate::scenario::Operation;
 use engine::sql::types::Value;
 
@@ -20,14 +19,15 @@ pub(super) async fn perform<C: Client>(session: &mut Session<'_, C>, operation: 
     let result = match *operation {
         Operation::Transfer { from, to, amount } => {
             let body = async |session: &mut Session<'_, C>| {
-                let (Some(source), Some(target)) = (balance(session, from).await?, balance(session, to).await?) else {
-                    return Ok(Finish::Commit);
-                };
-                if source < amount {
+                let (source, target) = (balance(session, from).await?, balance(session, to).await?);
+                let Some(source) = source.filter(|&source| source >= amount) else {
                     return Ok(Finish::Rollback);
-                }
+                };
                 write(session, from, source - amount).await?;
-                write(session, to, target + amount).await?;
+                match target {
+                    Some(target) => write(session, to, target + amount).await?,
+                    None => open(session, to, amount).await?,
+                }
                 Ok(Finish::Commit)
             };
             session.transaction("BEGIN", body).await
@@ -38,7 +38,7 @@ pub(super) async fn perform<C: Client>(session: &mut Session<'_, C>, operation: 
                 else {
                     return Ok(Finish::Rollback);
                 };
-                session.access(Access::Write { key: account, value: None });
+                session.note_write(account, None);
                 session.change_one(DELETE, &[integer(account)]).await?;
                 write(session, heir, target + money).await?;
                 Ok(Finish::Commit)
@@ -47,16 +47,16 @@ pub(super) async fn perform<C: Client>(session: &mut Session<'_, C>, operation: 
         }
         Operation::Open { account, from, amount } => {
             let body = async |session: &mut Session<'_, C>| {
-                let (None, Some(source)) = (balance(session, account).await?, balance(session, from).await?) else {
-                    return Ok(Finish::Rollback);
-                };
-                if source < amount {
-                    return Ok(Finish::Rollback);
+                let (old, source) = (balance(session, account).await?, balance(session, from).await?);
+                match source {
+                    Some(source) if old.is_none() && source >= amount => {
+                        write(session, from, source - amount).await?;
+                        open(session, account, amount).await?;
+                        Ok(Finish::Commit)
+                    }
+                    // A transaction that only read is committed too.
+                    _ => Ok(Finish::Commit),
                 }
-                write(session, from, source - amount).await?;
-                session.access(Access::Write { key: account, value: Some(amount) });
-                session.change_one(INSERT, &[integer(account), Value::Integer(amount)]).await?;
-                Ok(Finish::Commit)
             };
             session.transaction("BEGIN", body).await
         }
@@ -64,7 +64,7 @@ pub(super) async fn perform<C: Client>(session: &mut Session<'_, C>, operation: 
             let begin = match back {
                 None => "BEGIN READ ONLY".to_owned(),
                 Some(back) => {
-                    session.attempt().as_of = true;
+                    session.record().historic = true;
                     let position = session.position.saturating_sub(back).max(oldest);
                     format!("BEGIN READ ONLY AS OF SYSTEM TIME {position}")
                 }
@@ -78,10 +78,12 @@ pub(super) async fn perform<C: Client>(session: &mut Session<'_, C>, operation: 
 
 async fn read_all<C: Client>(session: &mut Session<'_, C>) -> Result<Finish, Stop> {
     for row in session.query(SELECT_ALL, &[]).await? {
-        let [Value::Integer(id), Value::Integer(balance)] = row[..] else {
-            return Err(session.surprise(SELECT_ALL, format!("the row {row:?}")));
-        };
-        session.access(Access::Read { key: id as u32, value: Some(balance) });
+        match row[..] {
+            [Value::Integer(id), Value::Integer(balance)] if let Ok(account) = u32::try_from(id) => {
+                session.note_read(account, Some(balance));
+            }
+            _ => return Err(session.surprise(SELECT_ALL, format!("the row {row:?}"))),
+        }
     }
     Ok(Finish::Commit)
 }
@@ -96,13 +98,18 @@ async fn balance<C: Client>(session: &mut Session<'_, C>, account: u32) -> Resul
         },
         _ => return Err(session.surprise(SELECT, format!("{} rows for one primary key", rows.len()))),
     };
-    session.access(Access::Read { key: account, value });
+    session.note_read(account, value);
     Ok(value)
 }
 
 async fn write<C: Client>(session: &mut Session<'_, C>, account: u32, balance: i64) -> Result<(), Stop> {
-    session.access(Access::Write { key: account, value: Some(balance) });
+    session.note_write(account, Some(balance));
     session.change_one(UPDATE, &[Value::Integer(balance), integer(account)]).await
+}
+
+async fn open<C: Client>(session: &mut Session<'_, C>, account: u32, balance: i64) -> Result<(), Stop> {
+    session.note_write(account, Some(balance));
+    session.change_one(INSERT, &[integer(account), Value::Integer(balance)]).await
 }
 
 fn integer(id: u32) -> Value {

@@ -6,10 +6,11 @@ mod register;
 mod session;
 
 use crate::client::{Client, Failure};
-use crate::recorder::{Access, Outcome, Recorder};
+use crate::recorder::Recorder;
 use crate::scenario::{ClientProgram, Scenario, Workload, WorkloadKind};
 use engine::sql::types::Value;
 use engine::sql::{Error, Output, SqlState};
+pub(crate) use register::first_value;
 use session::{Ended, Session, is_expected};
 use std::collections::BTreeMap;
 
@@ -24,6 +25,10 @@ const ROWS_PER_INSERT: usize = 100;
 const CREATE_PROGRESS: &str = "CREATE TABLE progress (id INTEGER PRIMARY KEY, n INTEGER NOT NULL)";
 const INSERT_PROGRESS: &str = "INSERT INTO progress (id, n) VALUES (1, 0)";
 const UPDATE_PROGRESS: &str = "UPDATE progress SET n = n + 1 WHERE id = 1";
+
+/// The id of the client that runs the setup and the final read. It must not be that of a client with a program, which may
+/// have been stopped in the middle of an operation.
+pub const SETUP_CLIENT: u64 = 0;
 
 /// What holds once the setup is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,17 +92,19 @@ pub async fn run_setup<C: Client>(
         sql: select_all(workload).to_owned(),
         reason: "the answer does not say at which position it was read".to_owned(),
     })?;
+    let rows = rows.into_iter().map(Vec::from).collect();
+    let written = everything(insert, read.snapshot, Output::Select { columns: Vec::new(), rows })?;
+    if read != written {
+        let reason = format!("{read:?} was read after {written:?} was written");
+        return Err(SetupError::Answer { sql: select_all(workload).to_owned(), reason });
+    }
     let mut session = Session::new(client, recorder, position);
     session.invoke("setup");
     for (&key, &value) in &read.values {
-        session.access(Access::Write { key, value: Some(value) });
+        session.note_write(key, Some(value));
     }
-    if read.values.len() + read.lists.len() != rows.len() || read.lists.values().any(|list| !list.is_empty()) {
-        session.surprise(select_all(workload), format!("the setup's rows are not there: {read:?}"));
-    }
-    let attempt = session.attempt();
-    attempt.committed = Some(position);
-    attempt.outcome = Outcome::Unknown;
+    let record = session.record();
+    record.commit = record.writes().then_some(position);
     session.complete(Ok(()));
     Ok(Setup { position })
 }
@@ -149,13 +156,13 @@ pub async fn run_final<C: Client>(
     let read = read_everything(workload, client).await?;
     let mut session = Session::new(client, recorder, 0);
     session.invoke("final read");
-    session.attempt().invoked = invoked;
-    session.attempt().snapshot = read.snapshot;
+    session.record().invoke = invoked;
+    session.record().snapshot = read.snapshot;
     for (&key, &value) in &read.values {
-        session.access(Access::Read { key, value: Some(value) });
+        session.note_read(key, Some(value));
     }
     for (&list, elements) in &read.lists {
-        session.access(Access::ReadList { list, elements: elements.clone() });
+        session.note_list(list, elements.clone());
     }
     session.complete(Ok(()));
     Ok(read)
@@ -165,7 +172,7 @@ fn first_content(workload: &Workload) -> (&'static str, &'static str, Vec<[Value
     let row = |key: u32, value| [Value::Integer(i64::from(key)), value];
     match *workload {
         Workload::Register { keys } => {
-            let rows = (0..keys).map(|key| row(key, Value::Integer(register::initial(key)))).collect();
+            let rows = (0..keys).map(|key| row(key, Value::Integer(first_value(u64::from(key))))).collect();
             (register::CREATE, "INSERT INTO registers (k, v) VALUES", rows)
         }
         Workload::Bank { accounts, balance } => (
@@ -232,12 +239,15 @@ fn everything(sql: &str, snapshot: Option<u64>, output: Output) -> Result<FinalR
     let mut read = FinalRead { snapshot, values: BTreeMap::new(), lists: BTreeMap::new() };
     for row in rows {
         let new = match row.as_slice() {
-            [Value::Integer(key), Value::Integer(value)] => read.values.insert(*key as u32, *value).is_none(),
-            [Value::Integer(key), Value::Text(items)] => match append::parse(items) {
-                Some(elements) => read.lists.insert(*key as u32, elements).is_none(),
-                None => return Err(wrong(format!("the list {items:?}"))),
+            [Value::Integer(key), value] if let Ok(key) = u32::try_from(*key) => match value {
+                Value::Integer(value) => Some(read.values.insert(key, *value).is_none()),
+                Value::Text(items) => append::parse(items).map(|elements| read.lists.insert(key, elements).is_none()),
+                _ => None,
             },
-            _ => return Err(wrong(format!("the row {row:?}"))),
+            _ => None,
+        };
+        let Some(new) = new else {
+            return Err(wrong(format!("the row {row:?}")));
         };
         if !new {
             return Err(wrong(format!("two rows with the key of {row:?}")));

@@ -2,8 +2,8 @@
 
 use super::session::{Ended, Session, Stop};
 use crate::client::Client;
-use crate::recorder::{Access, RegisterAnswer, RegisterCall};
 use crate::scenario::Operation;
+use checkers::linearizability::register::{Op, Ret};
 use engine::sql::Output;
 use engine::sql::types::Value;
 
@@ -16,8 +16,8 @@ const COMPARE_AND_SET: &str = "UPDATE registers SET v = $1 WHERE k = $2 AND v = 
 const DELETE: &str = "DELETE FROM registers WHERE k = $1";
 
 /// What a register holds in the beginning.
-pub(super) fn initial(key: u32) -> i64 {
-    i64::from(key)
+pub(crate) fn first_value(key: u64) -> i64 {
+    key as i64
 }
 
 pub(super) async fn perform<C: Client>(session: &mut Session<'_, C>, operation: &Operation) -> Ended {
@@ -26,23 +26,23 @@ pub(super) async fn perform<C: Client>(session: &mut Session<'_, C>, operation: 
         Operation::Read { key } => read(session, key).await,
         Operation::Write { key } => {
             let value = session.fresh_value();
-            session.call(key, RegisterCall::Write(value));
+            session.ask(key, Op::Write(value));
             change(session, key, Some(value), UPDATE, &[Value::Integer(value), integer(key)]).await
         }
         Operation::CompareAndSet { key } => {
-            let from = session.seen.get(&key).copied().unwrap_or(initial(key));
+            let from = session.seen.get(&key).copied().unwrap_or(first_value(u64::from(key)));
             let to = session.fresh_value();
-            session.call(key, RegisterCall::CompareAndSet { from, to });
+            session.ask(key, Op::CompareAndSet { from, to });
             let params = [Value::Integer(to), integer(key), Value::Integer(from)];
             change(session, key, Some(to), COMPARE_AND_SET, &params).await
         }
         Operation::Insert { key } => {
             let value = session.fresh_value();
-            session.call(key, RegisterCall::Insert(value));
+            session.ask(key, Op::Insert(value));
             change(session, key, Some(value), INSERT, &[integer(key), Value::Integer(value)]).await
         }
         Operation::Delete { key } => {
-            session.call(key, RegisterCall::Delete);
+            session.ask(key, Op::Delete);
             change(session, key, None, DELETE, &[integer(key)]).await
         }
         ref other => unreachable!("{} is no operation of register: scenarios are validated", other.name()),
@@ -51,7 +51,7 @@ pub(super) async fn perform<C: Client>(session: &mut Session<'_, C>, operation: 
 }
 
 async fn read<C: Client>(session: &mut Session<'_, C>, key: u32) -> Result<(), Stop> {
-    session.call(key, RegisterCall::Read);
+    session.ask(key, Op::Read);
     let rows = session.query(SELECT, &[integer(key)]).await?;
     let value = match rows.as_slice() {
         [] => None,
@@ -64,8 +64,8 @@ async fn read<C: Client>(session: &mut Session<'_, C>, key: u32) -> Result<(), S
     if let Some(value) = value {
         session.seen.insert(key, value);
     }
-    session.access(Access::Read { key, value });
-    session.answer(RegisterAnswer::Value(value));
+    session.note_read(key, value);
+    session.answer(Ret::Value(value));
     Ok(())
 }
 
@@ -77,7 +77,7 @@ async fn change<C: Client>(
     sql: &str,
     params: &[Value],
 ) -> Result<(), Stop> {
-    session.access(Access::Write { key, value });
+    session.note_write(key, value);
     let output = if sql == INSERT {
         session.insert_alone(sql, params).await?
     } else {
@@ -91,11 +91,11 @@ async fn change<C: Client>(
         Some(other) => return Err(session.surprise(sql, format!("a change of one row returned {other:?}"))),
     };
     if !changed {
-        session.attempt().accesses.clear();
+        session.record().operations.clear();
     } else if let Some(value) = value {
         session.seen.insert(key, value);
     }
-    session.answer(RegisterAnswer::Changed(changed));
+    session.answer(Ret::Changed(changed));
     Ok(())
 }
 

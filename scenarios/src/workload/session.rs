@@ -1,7 +1,9 @@
 //! One client's session: runs statements and transactions, and puts on record what they saw.
 
 use crate::client::{Client, Failure};
-use crate::recorder::{Access, Attempt, Outcome, Recorder, RegisterAnswer, RegisterCall, Surprise};
+use crate::recorder::{Attempt, Recorder, Surprise};
+use checkers::history::{Micro, Outcome, Transaction};
+use checkers::linearizability::register::{Op, Ret};
 use engine::sql::types::Value;
 use engine::sql::{Error, Output, SqlState};
 use std::collections::BTreeMap;
@@ -60,40 +62,57 @@ impl<'a, C: Client> Session<'a, C> {
 
     /// Puts an operation on record. It counts as failed until something is sent that may commit.
     pub(super) fn invoke(&mut self, name: &'static str) {
-        self.recorder.attempts.push(Attempt {
+        let transaction = Transaction {
+            // Named when the histories of all clients are put together.
+            id: 0,
             client: self.client.id(),
-            name,
-            invoked: self.client.now(),
-            completed: None,
+            invoke: self.client.now(),
+            complete: None,
             outcome: Outcome::Failed,
-            conflict: false,
             snapshot: None,
-            committed: None,
-            as_of: false,
-            accesses: Vec::new(),
-            register: None,
-            answer: None,
-        });
+            commit: None,
+            historic: false,
+            operations: Vec::new(),
+        };
+        self.recorder.attempts.push(Attempt { name, transaction, conflict: false, register: None });
     }
 
-    /// The operation at hand.
-    pub(super) fn attempt(&mut self) -> &mut Attempt {
+    fn attempt(&mut self) -> &mut Attempt {
         self.recorder.attempts.last_mut().expect("an operation was invoked")
     }
 
-    /// Notes what a register operation calls.
-    pub(super) fn call(&mut self, key: u32, call: RegisterCall) {
-        self.attempt().register = Some((key, call));
+    /// The operation at hand.
+    pub(super) fn record(&mut self) -> &mut Transaction {
+        &mut self.attempt().transaction
     }
 
-    /// Notes what was answered to it.
-    pub(super) fn answer(&mut self, answer: RegisterAnswer) {
-        self.attempt().answer = Some(answer);
+    /// Notes what is asked of a row.
+    pub(super) fn ask(&mut self, key: u32, op: Op) {
+        self.attempt().register = Some((u64::from(key), op, None));
     }
 
-    /// Notes a read or a write.
-    pub(super) fn access(&mut self, access: Access) {
-        self.attempt().accesses.push(access);
+    /// Notes what the row answered.
+    pub(super) fn answer(&mut self, answer: Ret) {
+        let (_, _, output) = self.attempt().register.as_mut().expect("something was asked");
+        *output = Some(answer);
+    }
+
+    pub(super) fn note_read(&mut self, key: u32, value: Option<i64>) {
+        self.record().operations.push(Micro::Read { key: u64::from(key), value });
+    }
+
+    /// Notes a write before it is sent: it may happen without an answer.
+    pub(super) fn note_write(&mut self, key: u32, value: Option<i64>) {
+        self.record().operations.push(Micro::Write { key: u64::from(key), value });
+    }
+
+    pub(super) fn note_list(&mut self, list: u32, elements: Vec<i64>) {
+        self.record().operations.push(Micro::ReadList { key: u64::from(list), elements });
+    }
+
+    /// Notes an append before it is sent: it may happen without an answer.
+    pub(super) fn note_append(&mut self, list: u32, element: i64) {
+        self.record().operations.push(Micro::Append { key: u64::from(list), element });
     }
 
     /// Notes an answer that no right database gives.
@@ -126,10 +145,14 @@ impl<'a, C: Client> Session<'a, C> {
             Ok(executed) => {
                 let newest = executed.snapshot.max(executed.committed);
                 self.position = self.position.max(newest.unwrap_or(0));
-                let attempt = self.attempt();
-                attempt.snapshot = executed.snapshot.or(attempt.snapshot);
-                attempt.committed = executed.committed.or(attempt.committed);
+                let record = self.record();
+                record.snapshot = executed.snapshot.or(record.snapshot);
+                record.commit = executed.committed.or(record.commit);
                 Ok(executed.output)
+            }
+            // The state says of itself that nothing is certain.
+            Err(Failure::Failed(error)) if error.state == SqlState::STATEMENT_COMPLETION_UNKNOWN => {
+                Err(Stop::Failure(Failure::Unknown { reason: error.to_string() }))
             }
             Err(failure) => Err(Stop::Failure(failure)),
         }
@@ -137,13 +160,13 @@ impl<'a, C: Client> Session<'a, C> {
 
     /// Executes a writing statement that is a transaction of its own: from here on, the outcome is unknown.
     pub(super) async fn execute_alone(&mut self, sql: &str, params: &[Value]) -> Result<Output, Stop> {
-        self.attempt().outcome = Outcome::Unknown;
+        self.record().outcome = Outcome::Unknown;
         self.execute(sql, params).await
     }
 
     /// Executes an insertion that is a transaction of its own. `None` when the row is there already.
     pub(super) async fn insert_alone(&mut self, sql: &str, params: &[Value]) -> Result<Option<Output>, Stop> {
-        self.attempt().outcome = Outcome::Unknown;
+        self.record().outcome = Outcome::Unknown;
         match self.execute_any(sql, params).await {
             Ok(output) => Ok(Some(output)),
             Err(Stop::Failure(Failure::Failed(error))) if error.state == SqlState::UNIQUE_VIOLATION => Ok(None),
@@ -179,9 +202,8 @@ impl<'a, C: Client> Session<'a, C> {
         };
         match result {
             Ok(Finish::Commit) => {
-                let writes = |access: &Access| matches!(access, Access::Write { .. } | Access::Append { .. });
-                if self.attempt().accesses.iter().any(writes) {
-                    self.attempt().outcome = Outcome::Unknown;
+                if self.record().writes() {
+                    self.record().outcome = Outcome::Unknown;
                 }
                 self.execute("COMMIT", &[]).await.map(|_| ())
             }
@@ -198,26 +220,21 @@ impl<'a, C: Client> Session<'a, C> {
     pub(super) fn complete(&mut self, result: Result<(), Stop>) -> Ended {
         let now = self.client.now();
         let attempt = self.attempt();
+        attempt.transaction.complete = Some(now);
         match result {
-            Ok(()) => {
-                attempt.completed = Some(now);
-                attempt.outcome = Outcome::Ok;
-                Ended::Ok
-            }
+            Ok(()) => attempt.transaction.outcome = Outcome::Ok,
             Err(Stop::Failure(Failure::Failed(error))) => {
-                attempt.completed = Some(now);
-                attempt.outcome = Outcome::Failed;
+                attempt.transaction.outcome = Outcome::Failed;
                 attempt.conflict = is_conflict(&error);
-                if attempt.conflict { Ended::Conflict } else { Ended::Failed }
             }
             // What was noted at the time of sending holds: unknown if it could commit.
-            Err(Stop::Failure(Failure::Unknown { .. }) | Stop::Surprise) => match attempt.outcome {
-                Outcome::Failed => {
-                    attempt.completed = Some(now);
-                    Ended::Failed
-                }
-                Outcome::Ok | Outcome::Unknown => Ended::Unknown,
-            },
+            Err(Stop::Failure(Failure::Unknown { .. }) | Stop::Surprise) => {}
+        }
+        match attempt.transaction.outcome {
+            Outcome::Ok => Ended::Ok,
+            Outcome::Failed if attempt.conflict => Ended::Conflict,
+            Outcome::Failed => Ended::Failed,
+            Outcome::Unknown => Ended::Unknown,
         }
     }
 }

@@ -1,14 +1,13 @@
 //! A model of the database that knows the workloads' few statements: versions in a map, snapshot isolation, first committer
 //! wins. Written apart from the engine, and breakable.
 
+use super::Backend;
 use engine::sql::types::{Column, Value};
 use engine::sql::{Error, Output, SqlState};
 use rand_chacha::ChaCha8Rng;
 use rand_core::Rng as _;
 use scenarios::Executed;
 use std::collections::BTreeMap;
-
-pub const CONNECTION_FAILURE: SqlState = SqlState::CONNECTION_FAILURE;
 
 /// A way to be wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,16 +36,12 @@ type Row = (String, i64);
 
 pub struct Database {
     bug: Option<Bug>,
+    /// Open transactions by client.
+    open: BTreeMap<u64, Transaction>,
     tables: BTreeMap<String, u64>,
     /// Versions of each row, oldest first.
     rows: BTreeMap<Row, Vec<(u64, Option<Value>)>>,
     version: u64,
-}
-
-/// A client's session: at most one transaction.
-#[derive(Default)]
-pub struct Session {
-    transaction: Option<Transaction>,
 }
 
 struct Transaction {
@@ -56,20 +51,10 @@ struct Transaction {
     writes: BTreeMap<Row, Option<Value>>,
 }
 
-impl Session {
-    pub fn is_idle(&self) -> bool {
-        self.transaction.is_none()
-    }
-}
-
-pub fn error(state: SqlState, message: &str) -> Error {
-    Error { state, message: message.to_owned(), position: None, hint: None }
-}
-
 impl Database {
     pub fn new(bug: Option<Bug>) -> Self {
         // Positions do not start at 1 in a cluster either.
-        Self { bug, tables: BTreeMap::new(), rows: BTreeMap::new(), version: 7 }
+        Self { bug, open: BTreeMap::new(), tables: BTreeMap::new(), rows: BTreeMap::new(), version: 7 }
     }
 
     fn strikes(&self, bug: Bug, one_in: u64, rng: &mut ChaCha8Rng) -> bool {
@@ -85,50 +70,6 @@ impl Database {
         Transaction { snapshot, claimed_snapshot, failed: false, writes: BTreeMap::new() }
     }
 
-    pub fn execute(
-        &mut self,
-        session: &mut Session,
-        sql: &str,
-        params: &[Value],
-        rng: &mut ChaCha8Rng,
-    ) -> Result<Executed, Error> {
-        match sql {
-            "COMMIT" => {
-                let transaction =
-                    session.transaction.take().ok_or_else(|| error(CONNECTION_FAILURE, "no transaction"))?;
-                let snapshot = Some(transaction.claimed_snapshot);
-                let committed = self.commit(transaction, rng)?;
-                return Ok(Executed { output: Output::Commit, snapshot, committed });
-            }
-            "ROLLBACK" => {
-                session.transaction = None;
-                return Ok(Executed { output: Output::Rollback, snapshot: None, committed: None });
-            }
-            _ if sql.starts_with("BEGIN") => {
-                assert!(session.is_idle(), "BEGIN within a transaction");
-                let as_of = sql.strip_prefix("BEGIN READ ONLY AS OF SYSTEM TIME ").map(|text| text.parse().unwrap());
-                assert!(as_of.is_some() || matches!(sql, "BEGIN" | "BEGIN READ ONLY"), "{sql}");
-                let transaction = self.begin(as_of, rng);
-                let snapshot = Some(transaction.claimed_snapshot);
-                session.transaction = Some(transaction);
-                return Ok(Executed { output: Output::Begin, snapshot, committed: None });
-            }
-            _ => {}
-        }
-        if let Some(transaction) = &mut session.transaction {
-            assert!(!transaction.failed, "{sql} after a failure");
-            let result = self.statement(transaction, sql, params, rng);
-            transaction.failed = result.is_err();
-            let snapshot = Some(transaction.claimed_snapshot);
-            return Ok(Executed { output: result?, snapshot, committed: None });
-        }
-        let mut transaction = self.begin(None, rng);
-        let output = self.statement(&mut transaction, sql, params, rng)?;
-        let snapshot = Some(transaction.claimed_snapshot);
-        let committed = self.commit(transaction, rng)?;
-        Ok(Executed { output, snapshot, committed })
-    }
-
     fn commit(&mut self, transaction: Transaction, rng: &mut ChaCha8Rng) -> Result<Option<u64>, Error> {
         if transaction.writes.is_empty() {
             return Ok(None);
@@ -141,7 +82,7 @@ impl Database {
         };
         let conflict = self.bug != Some(Bug::LostUpdate) && transaction.writes.keys().any(newer);
         if conflict && !self.strikes(Bug::FailedCommit, 8, rng) {
-            return Err(error(SqlState::SERIALIZATION_FAILURE, "conflict"));
+            return Err(Error::new(SqlState::SERIALIZATION_FAILURE, "conflict"));
         }
         self.version += 1 + rng.next_u64() % 2;
         let version = self.version;
@@ -156,7 +97,7 @@ impl Database {
         if torn {
             self.version += 1;
         }
-        if conflict { Err(error(SqlState::SERIALIZATION_FAILURE, "conflict")) } else { Ok(Some(version)) }
+        if conflict { Err(Error::new(SqlState::SERIALIZATION_FAILURE, "conflict")) } else { Ok(Some(version)) }
     }
 
     fn get(&self, transaction: &Transaction, row: &Row) -> Option<Value> {
@@ -194,7 +135,7 @@ impl Database {
         match words.as_slice() {
             ["CREATE", "TABLE", table, ..] => {
                 if self.tables.contains_key(*table) {
-                    return Err(error(SqlState::DUPLICATE_TABLE, "there already"));
+                    return Err(Error::new(SqlState::DUPLICATE_TABLE, "there already"));
                 }
                 self.version += 1;
                 self.tables.insert((*table).to_owned(), self.version);
@@ -256,7 +197,7 @@ impl Database {
         for (key, value) in rows {
             let row = (table.to_owned(), key);
             if self.get(transaction, &row).is_some() {
-                return Err(error(SqlState::UNIQUE_VIOLATION, "there already"));
+                return Err(Error::new(SqlState::UNIQUE_VIOLATION, "there already"));
             }
             transaction.writes.insert(row, Some(value));
         }
@@ -268,5 +209,57 @@ impl Database {
             rows.remove(0);
         }
         Output::Select { columns: Vec::<Column>::new(), rows }
+    }
+}
+
+impl Backend for Database {
+    fn is_open(&self, client: u64) -> bool {
+        self.open.contains_key(&client)
+    }
+
+    fn forget(&mut self, client: u64) {
+        self.open.remove(&client);
+    }
+
+    fn execute(&mut self, client: u64, sql: &str, params: &[Value], rng: &mut ChaCha8Rng) -> Result<Executed, Error> {
+        match sql {
+            "COMMIT" => {
+                let transaction = self
+                    .open
+                    .remove(&client)
+                    .ok_or_else(|| Error::new(SqlState::NO_ACTIVE_TRANSACTION, "no transaction"))?;
+                let snapshot = Some(transaction.claimed_snapshot);
+                let committed = self.commit(transaction, rng)?;
+                return Ok(Executed { output: Output::Commit, snapshot, committed });
+            }
+            "ROLLBACK" => {
+                self.forget(client);
+                return Ok(Executed { output: Output::Rollback, snapshot: None, committed: None });
+            }
+            _ if sql.starts_with("BEGIN") => {
+                assert!(!self.is_open(client), "BEGIN within a transaction");
+                let as_of = sql.strip_prefix("BEGIN READ ONLY AS OF SYSTEM TIME ").map(|text| text.parse().unwrap());
+                assert!(as_of.is_some() || matches!(sql, "BEGIN" | "BEGIN READ ONLY"), "{sql}");
+                let transaction = self.begin(as_of, rng);
+                let snapshot = Some(transaction.claimed_snapshot);
+                self.open.insert(client, transaction);
+                return Ok(Executed { output: Output::Begin, snapshot, committed: None });
+            }
+            _ => {}
+        }
+        let open = self.open.remove(&client);
+        let alone = open.is_none();
+        let mut transaction = open.unwrap_or_else(|| self.begin(None, rng));
+        assert!(!transaction.failed, "{sql} after a failure");
+        let result = self.statement(&mut transaction, sql, params, rng);
+        let snapshot = Some(transaction.claimed_snapshot);
+        if alone {
+            let output = result?;
+            let committed = self.commit(transaction, rng)?;
+            return Ok(Executed { output, snapshot, committed });
+        }
+        transaction.failed = result.is_err();
+        self.open.insert(client, transaction);
+        Ok(Executed { output: result?, snapshot, committed: None })
     }
 }

@@ -1,26 +1,41 @@
-//! A small world for workloads: clients that take turns in virtual time, on a model of the database that can be broken in
-//! chosen ways. It proves that the workloads run, and that judging their histories finds what is broken.
+//! A small world for workloads: clients that take turns in virtual time, on the engine's SQL, or on a model of the database
+//! that can be broken in chosen ways. It proves that the workloads run, and that judging their histories finds what is
+//! broken.
 
 mod database;
+mod sql;
 
-pub use database::Bug;
-use database::{Database, Session};
-use engine::sql::Error;
+pub use database::{Bug, Database};
+pub use sql::SqlDatabase;
+
 use engine::sql::types::Value;
+use engine::sql::{Error, SqlState};
 use rand_chacha::ChaCha8Rng;
 use rand_core::Rng as _;
-use scenarios::{Client, Executed, Failure, FinalRead, Recorder, Scenario, run_client, run_final, run_setup, streams};
+use scenarios::{
+    Client, Executed, Failure, FinalRead, Recorder, SETUP_CLIENT, Scenario, run_client, run_final, run_setup, streams,
+};
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
+/// A database without clusters and faults.
+pub trait Backend {
+    /// Whether the client is within BEGIN and COMMIT.
+    fn is_open(&self, client: u64) -> bool;
+    /// Ends the client's transaction, if one is open.
+    fn forget(&mut self, client: u64);
+    /// Executes a client's statement.
+    fn execute(&mut self, client: u64, sql: &str, params: &[Value], rng: &mut ChaCha8Rng) -> Result<Executed, Error>;
+}
+
 /// What all clients share.
 struct World {
     now_us: u64,
     rng: ChaCha8Rng,
-    database: Database,
+    database: Box<dyn Backend>,
     /// How many answers get lost, in percent.
     lossy: u64,
 }
@@ -40,7 +55,6 @@ struct ModelClient {
     world: Rc<RefCell<World>>,
     /// When the client's future wants to be polled again.
     wake_us: Rc<RefCell<u64>>,
-    session: Session,
 }
 
 impl ModelClient {
@@ -68,35 +82,28 @@ impl Client for ModelClient {
         };
         self.wait(before).await;
         // A lost answer costs a transaction its gateway; one that may have committed is unknown.
-        let (lost, happens) = {
-            let mut world = self.world.borrow_mut();
-            let lossy = world.lossy;
-            (world.below(100) < lossy, world.below(2) == 0)
-        };
-        let may_commit = sql == "COMMIT" || (self.session.is_idle() && !sql.starts_with("BEGIN"));
-        let result = if lost && !happens {
-            self.session = Session::default();
-            None
-        } else {
+        let (lost, may_commit, result) = {
             let world = &mut *self.world.borrow_mut();
-            Some(world.database.execute(&mut self.session, sql, params, &mut world.rng))
+            let lost = world.below(100) < world.lossy;
+            let happens = !lost || world.below(2) == 0;
+            let may_commit = sql == "COMMIT" || !(sql.starts_with("BEGIN") || world.database.is_open(self.id));
+            let result = happens.then(|| world.database.execute(self.id, sql, params, &mut world.rng));
+            if lost {
+                world.database.forget(self.id);
+            }
+            (lost, may_commit, result)
         };
         self.wait(after).await;
-        if lost {
-            self.session = Session::default();
-            let reason = "the answer was lost".to_owned();
-            return Err(if may_commit { Failure::Unknown { reason } } else { Failure::Failed(lost_gateway()) });
+        match result {
+            Some(result) if !lost => result.map_err(Failure::Failed),
+            _ if may_commit => Err(Failure::Unknown { reason: "the answer was lost".to_owned() }),
+            _ => Err(Failure::Failed(Error::new(SqlState::CONNECTION_FAILURE, "the transaction is lost"))),
         }
-        result.expect("executed").map_err(Failure::Failed)
     }
 
     async fn sleep(&mut self, duration_us: u64) {
         self.wait(duration_us).await;
     }
-}
-
-fn lost_gateway() -> Error {
-    database::error(database::CONNECTION_FAILURE, "transaction lost")
 }
 
 /// What a run of a scenario leaves.
@@ -106,23 +113,22 @@ pub struct Run {
 }
 
 /// Runs a scenario's workload. `lossy` percent of the answers get lost; the clients stop at `until_us`, wherever they are.
-pub fn run(scenario: &Scenario, bug: Option<Bug>, lossy: u64, until_us: u64) -> Run {
+pub fn run(scenario: &Scenario, database: impl Backend + 'static, lossy: u64, until_us: u64) -> Run {
     let rng = streams::stream(scenario.seed, "model", 0);
-    let world = Rc::new(RefCell::new(World { now_us: 0, rng, database: Database::new(bug), lossy }));
-    let client = |id: u32| {
+    let world = Rc::new(RefCell::new(World { now_us: 0, rng, database: Box::new(database), lossy }));
+    let client = |id: u64| {
         let wake_us = Rc::new(RefCell::new(0));
-        let session = Session::default();
-        (Rc::clone(&wake_us), ModelClient { id: u64::from(id), world: Rc::clone(&world), wake_us, session })
+        (Rc::clone(&wake_us), ModelClient { id, world: Rc::clone(&world), wake_us })
     };
     let mut all = Recorder::new();
-    let (wake_us, mut first) = client(1);
+    let (wake_us, mut first) = client(SETUP_CLIENT);
     let setup = block_on(&world, &wake_us, run_setup(&scenario.workload, &mut first, &mut all)).expect("setup");
 
     let mut recorders: Vec<Recorder> = scenario.clients.iter().map(|_| Recorder::new()).collect();
     {
         let mut tasks: Vec<Task<'_>> = Vec::new();
         for (program, recorder) in scenario.clients.iter().zip(&mut recorders) {
-            let (wake_us, mut client) = client(program.id);
+            let (wake_us, mut client) = client(u64::from(program.id));
             let future = async move { run_client(scenario, program, setup, &mut client, recorder).await };
             tasks.push((wake_us, Some(Box::pin(future))));
         }
@@ -143,7 +149,7 @@ pub fn run(scenario: &Scenario, bug: Option<Bug>, lossy: u64, until_us: u64) -> 
     for recorder in recorders {
         all.merge(recorder);
     }
-    let (wake_us, mut last) = client(1);
+    let (wake_us, mut last) = client(SETUP_CLIENT);
     let final_read =
         block_on(&world, &wake_us, run_final(&scenario.workload, &mut last, &mut all)).expect("final read");
     Run { recorder: all, final_read }
