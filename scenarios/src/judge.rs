@@ -4,7 +4,7 @@ use crate::recorder::Recorder;
 use crate::scenario::{Scenario, Workload};
 use crate::workload::{FinalRead, first_value};
 use checkers::linearizability::register::Register;
-use checkers::{Verdict, Violation, linearizability};
+use checkers::{Violation, linearizability};
 
 /// How many configurations the search for a legal order of one row's operations may visit.
 const LINEARIZABILITY_BUDGET: u64 = 2_000_000;
@@ -19,60 +19,83 @@ pub struct CheckResult {
     pub checker: &'static str,
     /// Its verdict.
     pub verdict: Verdict,
+    /// How many comparisons it made: a checker that made none has not tested anything.
+    pub comparisons: u64,
+}
+
+/// A checker's verdict.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nothing wrong was found.
+    Pass,
+    /// A rule is broken.
+    Fail {
+        /// What is broken, in the field's terms.
+        anomaly: String,
+        /// What shows it, in lines; the first says what happened.
+        evidence: Vec<String>,
+    },
+    /// The checker stopped before it knew.
+    GaveUp {
+        /// Why.
+        reason: String,
+    },
 }
 
 impl CheckResult {
-    /// How many comparisons the checker made: one that made none has not tested anything. A failure counts as one.
-    pub fn comparisons(&self) -> u64 {
-        match self.verdict {
-            Verdict::Pass { comparisons } | Verdict::GaveUp { comparisons, .. } => comparisons,
-            Verdict::Fail(_) => 1,
+    fn new(checker: &'static str, verdict: checkers::Verdict) -> Self {
+        match verdict {
+            checkers::Verdict::Pass { comparisons } => Self { checker, verdict: Verdict::Pass, comparisons },
+            checkers::Verdict::Fail(Violation { anomaly, message, mut evidence, .. }) => {
+                evidence.insert(0, message);
+                Self { checker, verdict: Verdict::Fail { anomaly, evidence }, comparisons: 1 }
+            }
+            checkers::Verdict::GaveUp { reason, comparisons } => {
+                Self { checker, verdict: Verdict::GaveUp { reason }, comparisons }
+            }
         }
     }
 }
 
 /// Judges a run: what all clients saw ([merged](Recorder::merge)), and what was there in the end.
 pub fn judge(scenario: &Scenario, recorder: &Recorder, _final_read: Option<&FinalRead>) -> Vec<CheckResult> {
-    let mut results = vec![CheckResult { checker: "answers", verdict: answers(recorder) }];
+    let mut results = vec![answers(recorder)];
     if let Workload::Register { .. } = scenario.workload {
-        results.push(CheckResult { checker: "linearizability", verdict: linearizable(recorder) });
+        results.push(CheckResult::new("linearizability", linearizable(recorder)));
     }
     results
 }
 
 /// No client got an answer that no right database gives.
-fn answers(recorder: &Recorder) -> Verdict {
-    let Some(first) = recorder.surprises.first() else {
-        return Verdict::Pass { comparisons: recorder.attempts.len() as u64 };
+fn answers(recorder: &Recorder) -> CheckResult {
+    let evidence: Vec<String> = recorder.surprises.iter().take(SHOWN).map(ToString::to_string).collect();
+    let verdict = if evidence.is_empty() {
+        Verdict::Pass
+    } else {
+        Verdict::Fail { anomaly: "impossible-answer".to_owned(), evidence }
     };
-    Verdict::Fail(Violation {
-        checker: "answers",
-        anomaly: "impossible-answer".to_owned(),
-        message: first.to_string(),
-        evidence: recorder.surprises.iter().take(SHOWN).map(ToString::to_string).collect(),
-        at: Some(first.at),
-    })
+    CheckResult { checker: "answers", verdict, comparisons: recorder.attempts.len() as u64 }
 }
 
 /// The operations on each row have an order that explains the answers and keeps to real time.
-fn linearizable(recorder: &Recorder) -> Verdict {
+fn linearizable(recorder: &Recorder) -> checkers::Verdict {
     let (mut total, mut gave_up) = (0, None);
     for (key, operations) in recorder.registers() {
         let initial = Register(Some(first_value(key)));
         match linearizability::check(&initial, &operations, LINEARIZABILITY_BUDGET) {
-            Verdict::Pass { comparisons } => total += comparisons,
-            Verdict::Fail(violation) => {
+            checkers::Verdict::Pass { comparisons } => total += comparisons,
+            checkers::Verdict::Fail(violation) => {
                 let message = format!("row {key}: {}", violation.message);
-                return Verdict::Fail(Violation { message, ..violation });
+                return checkers::Verdict::Fail(Violation { message, ..violation });
             }
-            Verdict::GaveUp { reason, comparisons } => {
+            checkers::Verdict::GaveUp { reason, comparisons } => {
                 total += comparisons;
                 gave_up.get_or_insert(format!("row {key}: {reason}"));
             }
         }
     }
     match gave_up {
-        Some(reason) => Verdict::GaveUp { reason, comparisons: total },
-        None => Verdict::Pass { comparisons: total },
+        Some(reason) => checkers::Verdict::GaveUp { reason, comparisons: total },
+        None => checkers::Verdict::Pass { comparisons: total },
     }
 }

@@ -22,11 +22,11 @@ mod workload;
 pub use client::{Client, Executed, Failure};
 pub use draw::{Overrides, expand};
 pub use fault::{Fault, FaultKind, Partition, Side};
-pub use judge::{CheckResult, judge};
+pub use judge::{CheckResult, Verdict, judge};
 pub use recorder::{Recorder, Stats};
 pub use scenario::{
     ClientProgram, Clock, DiskOptions, EngineOptions, FaultsMode, Latency, MicroOperation, NetworkOptions, Operation,
     Scenario, Step, StorageOptions, Workload, WorkloadKind,
 };
 pub use validate::{Error, MAX_CLIENTS, MAX_NODES, MAX_STEPS};
-pub use workload::{FinalRead, SETUP_CLIENT, Setup, SetupError, run_client, run_final, run_setup};
+pub use workload::{FinalRead, Setup, SetupError, run_client, run_final, run_setup};

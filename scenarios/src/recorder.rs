@@ -4,7 +4,7 @@
 //! nothing was sent that could commit, unknown from then on. So a client can be stopped anywhere (its future dropped),
 //! and its record stays right.
 
-use checkers::history::{Operation, Outcome, Transaction};
+use checkers::history::{Micro, Operation, Outcome, Transaction};
 use checkers::linearizability::register::{Op, Ret};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -68,11 +68,19 @@ impl Recorder {
     }
 
     /// The transactions as the checkers take them, by the time of invocation.
+    ///
+    /// When an answer is lost and the statement asked for again, the answer that comes may know the commit's position and
+    /// not the snapshot. Of a transaction that read nothing, all that its snapshot has to be is before its commit.
     pub fn history(&self) -> Vec<Transaction> {
         let mut history: Vec<Transaction> = self.attempts.iter().map(|attempt| attempt.transaction.clone()).collect();
         history.sort_by_key(|transaction| (transaction.invoke, transaction.client));
         for (id, transaction) in history.iter_mut().enumerate() {
             transaction.id = id as u64 + 1;
+            let blind = |micro: &Micro| matches!(micro, Micro::Write { .. } | Micro::Append { .. });
+            if transaction.operations.iter().all(blind) {
+                let before = transaction.commit.map(|commit| commit - 1);
+                transaction.snapshot = transaction.snapshot.or(before);
+            }
         }
         history
     }

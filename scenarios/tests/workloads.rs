@@ -2,9 +2,8 @@
 
 mod model;
 
-use checkers::Verdict;
 use model::{Backend, Bug, Database, Run, SqlDatabase, run};
-use scenarios::{CheckResult, FaultsMode, Overrides, Scenario, Stats, WorkloadKind, judge};
+use scenarios::{CheckResult, FaultsMode, Overrides, Scenario, Stats, Verdict, WorkloadKind, judge};
 
 fn scenario(seed: u64, kind: WorkloadKind) -> Scenario {
     Scenario::draw(seed, &Overrides { scenario: Some(kind), faults: Some(FaultsMode::None), ..Overrides::default() })
@@ -15,9 +14,9 @@ fn failures(scenario: &Scenario, run: &Run) -> Vec<String> {
     let mut failures = Vec::new();
     for result in judge(scenario, &run.recorder, Some(&run.final_read)) {
         match result.verdict {
-            Verdict::Pass { .. } => {}
-            Verdict::Fail(violation) => failures.push(format!("{}: {}", result.checker, violation.anomaly)),
-            Verdict::GaveUp { reason, .. } => panic!("{} gave up: {reason}", result.checker),
+            Verdict::Pass => {}
+            Verdict::Fail { anomaly, .. } => failures.push(format!("{}: {anomaly}", result.checker)),
+            Verdict::GaveUp { reason } => panic!("{} gave up: {reason}", result.checker),
         }
     }
     failures
@@ -34,9 +33,10 @@ fn passes<B: Backend + 'static>(seeds: u64, database: impl Fn() -> B) {
             let until_us = if seed % 2 == 0 { u64::MAX } else { 3_000_000 };
             let run = run(&scenario, database(), lossy, until_us);
             let stats = run.recorder.stats();
-            for CheckResult { checker, verdict } in judge(&scenario, &run.recorder, Some(&run.final_read)) {
+            for CheckResult { checker, verdict, comparisons } in judge(&scenario, &run.recorder, Some(&run.final_read))
+            {
                 match verdict {
-                    Verdict::Pass { comparisons } => assert!(comparisons > 0, "{kind}, seed {seed}: {checker}"),
+                    Verdict::Pass => assert!(comparisons > 0, "{kind}, seed {seed}: {checker}"),
                     verdict => panic!("{kind}, seed {seed}, {stats:?}: {checker}: {verdict:#?}"),
                 }
             }
@@ -47,7 +47,6 @@ fn passes<B: Backend + 'static>(seeds: u64, database: impl Fn() -> B) {
         // A statement that is its own transaction runs at one moment here, and meets no other.
         assert!(kind == WorkloadKind::Register || total.conflicts > seeds, "{kind}: {total:?}");
         assert!(total.commits * 4 > total.ok, "{kind}: {total:?}");
-        eprintln!("{kind}: {total:?}");
     }
 }
 

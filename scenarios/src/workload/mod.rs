@@ -26,10 +26,6 @@ const CREATE_PROGRESS: &str = "CREATE TABLE progress (id INTEGER PRIMARY KEY, n 
 const INSERT_PROGRESS: &str = "INSERT INTO progress (id, n) VALUES (1, 0)";
 const UPDATE_PROGRESS: &str = "UPDATE progress SET n = n + 1 WHERE id = 1";
 
-/// The id of the client that runs the setup and the final read. It must not be that of a client with a program, which may
-/// have been stopped in the middle of an operation.
-pub const SETUP_CLIENT: u64 = 0;
-
 /// What holds once the setup is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Setup {
@@ -135,7 +131,8 @@ pub async fn run_client<C: Client>(
 }
 
 /// Changes something, which shows that the cluster makes progress, and then reads everything in one transaction. Tries until
-/// it is done, so that the caller must bound the time.
+/// it is done, so that the caller must bound the time. The client must not be one that ran a program: it may have been
+/// stopped in the middle of an operation, and a client has one at a time.
 pub async fn run_final<C: Client>(
     workload: &Workload,
     client: &mut C,

@@ -12,9 +12,7 @@ use engine::sql::types::Value;
 use engine::sql::{Error, SqlState};
 use rand_chacha::ChaCha8Rng;
 use rand_core::Rng as _;
-use scenarios::{
-    Client, Executed, Failure, FinalRead, Recorder, SETUP_CLIENT, Scenario, run_client, run_final, run_setup, streams,
-};
+use scenarios::{Client, Executed, Failure, FinalRead, Recorder, Scenario, run_client, run_final, run_setup, streams};
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -30,6 +28,9 @@ pub trait Backend {
     /// Executes a client's statement.
     fn execute(&mut self, client: u64, sql: &str, params: &[Value], rng: &mut ChaCha8Rng) -> Result<Executed, Error>;
 }
+
+/// Who runs the setup and the final read. Clients with programs count from 1.
+const SETUP_CLIENT: u64 = 0;
 
 /// What all clients share.
 struct World {
