@@ -4,7 +4,7 @@ use crate::recorder::Recorder;
 use crate::scenario::{Scenario, Workload};
 use crate::workload::{FinalRead, first_value};
 use checkers::linearizability::register::Register;
-use checkers::{Violation, linearizability};
+use checkers::{Violation, bank, durability, linearizability, snapshot};
 
 /// How many configurations the search for a legal order of one row's operations may visit.
 const LINEARIZABILITY_BUDGET: u64 = 2_000_000;
@@ -58,10 +58,20 @@ impl CheckResult {
 }
 
 /// Judges a run: what all clients saw ([merged](Recorder::merge)), and what was there in the end.
-pub fn judge(scenario: &Scenario, recorder: &Recorder, _final_read: Option<&FinalRead>) -> Vec<CheckResult> {
+pub fn judge(scenario: &Scenario, recorder: &Recorder, final_read: Option<&FinalRead>) -> Vec<CheckResult> {
+    let history = recorder.history();
     let mut results = vec![answers(recorder)];
-    if let Workload::Register { .. } = scenario.workload {
-        results.push(CheckResult::new("linearizability", linearizable(recorder)));
+    match scenario.workload {
+        Workload::Register { .. } => results.push(CheckResult::new("linearizability", linearizable(recorder))),
+        Workload::Bank { accounts, balance } => {
+            let total = i64::from(accounts) * balance;
+            results.push(CheckResult::new("bank", bank::check(&recorder.views(), total)));
+        }
+        Workload::Append { .. } => {}
+    }
+    results.push(CheckResult::new("snapshot", snapshot::check_versions(&history)));
+    if let Some(FinalRead { snapshot, values, lists }) = final_read {
+        results.push(CheckResult::new("durability", durability::check(&history, values, lists, *snapshot)));
     }
     results
 }

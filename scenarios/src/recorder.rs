@@ -24,6 +24,8 @@ pub(crate) struct Attempt {
     pub(crate) transaction: Transaction,
     /// Whether it failed for a conflict with another.
     pub(crate) conflict: bool,
+    /// Whether it read all there is, at one position.
+    pub(crate) whole: bool,
     /// What it is to the linearizability checker, if anything: the row, what was asked of it, and what was answered.
     pub(crate) register: Option<(u64, Op, Option<Ret>)>,
 }
@@ -72,17 +74,36 @@ impl Recorder {
     /// When an answer is lost and the statement asked for again, the answer that comes may know the commit's position and
     /// not the snapshot. Of a transaction that read nothing, all that its snapshot has to be is before its commit.
     pub fn history(&self) -> Vec<Transaction> {
-        let mut history: Vec<Transaction> = self.attempts.iter().map(|attempt| attempt.transaction.clone()).collect();
-        history.sort_by_key(|transaction| (transaction.invoke, transaction.client));
-        for (id, transaction) in history.iter_mut().enumerate() {
-            transaction.id = id as u64 + 1;
+        let named = self.by_name().map(|(id, attempt)| {
+            let mut transaction = Transaction { id, ..attempt.transaction.clone() };
             let blind = |micro: &Micro| matches!(micro, Micro::Write { .. } | Micro::Append { .. });
             if transaction.operations.iter().all(blind) {
-                let before = transaction.commit.map(|commit| commit - 1);
+                let before = transaction.commit.map(|commit| commit.saturating_sub(1));
                 transaction.snapshot = transaction.snapshot.or(before);
             }
-        }
-        history
+            transaction
+        });
+        named.collect()
+    }
+
+    /// What was seen by those that read all rows, by the names that they have in the history.
+    pub(crate) fn views(&self) -> Vec<(u64, Vec<(u64, i64)>)> {
+        let whole = |attempt: &Attempt| attempt.whole && attempt.transaction.outcome == Outcome::Ok;
+        let views = self.by_name().filter(|(_, attempt)| whole(attempt)).map(|(id, attempt)| {
+            let rows = attempt.transaction.operations.iter().filter_map(|micro| match *micro {
+                Micro::Read { key, value } => Some((key, value?)),
+                _ => None,
+            });
+            (id, rows.collect())
+        });
+        views.collect()
+    }
+
+    /// The operations with their names: numbers from 1, in the order of invocation.
+    fn by_name(&self) -> impl Iterator<Item = (u64, &Attempt)> {
+        let mut attempts: Vec<&Attempt> = self.attempts.iter().collect();
+        attempts.sort_by_key(|attempt| (attempt.transaction.invoke, attempt.transaction.client));
+        (1..).zip(attempts)
     }
 
     /// What was asked of each row and answered, as the linearizability checker takes it. What certainly did not happen is

@@ -6,6 +6,7 @@ use super::session::{Ended, Finish, Session, Stop};
 use crate::client::Client;
 use crate::scenario::Operation;
 use engine::sql::types::Value;
+use std::collections::BTreeMap;
 
 pub(super) const CREATE: &str = "CREATE TABLE accounts (id INTEGER PRIMARY KEY, balance INTEGER NOT NULL)";
 const INSERT: &str = "INSERT INTO accounts (id, balance) VALUES ($1, $2)";
@@ -14,7 +15,13 @@ const SELECT: &str = "SELECT balance FROM accounts WHERE id = $1";
 const UPDATE: &str = "UPDATE accounts SET balance = $1 WHERE id = $2";
 const DELETE: &str = "DELETE FROM accounts WHERE id = $1";
 
-pub(super) async fn perform<C: Client>(session: &mut Session<'_, C>, operation: &Operation, oldest: u64) -> Ended {
+/// Performs an operation. Reads of the past go back to the position `oldest` at most.
+pub(super) async fn perform<C: Client>(
+    session: &mut Session<'_, C>,
+    operation: &Operation,
+    accounts: u32,
+    oldest: u64,
+) -> Ended {
     session.invoke(operation.name());
     let result = match *operation {
         Operation::Transfer { from, to, amount } => {
@@ -69,22 +76,27 @@ pub(super) async fn perform<C: Client>(session: &mut Session<'_, C>, operation: 
                     format!("BEGIN READ ONLY AS OF SYSTEM TIME {position}")
                 }
             };
-            session.transaction(&begin, async |session: &mut Session<'_, C>| read_all(session).await).await
+            session.transaction(&begin, async |session: &mut Session<'_, C>| read_all(session, accounts).await).await
         }
         ref other => unreachable!("{} is no operation of bank: scenarios are validated", other.name()),
     };
     session.complete(result)
 }
 
-async fn read_all<C: Client>(session: &mut Session<'_, C>) -> Result<Finish, Stop> {
+async fn read_all<C: Client>(session: &mut Session<'_, C>, accounts: u32) -> Result<Finish, Stop> {
+    let mut balances = BTreeMap::new();
     for row in session.query(SELECT_ALL, &[]).await? {
-        match row[..] {
-            [Value::Integer(id), Value::Integer(balance)] if let Ok(account) = u32::try_from(id) => {
-                session.note_read(account, Some(balance));
+        let new = match row[..] {
+            [Value::Integer(id), Value::Integer(balance)] if (0..i64::from(accounts)).contains(&id) => {
+                balances.insert(id as u64, balance).is_none()
             }
-            _ => return Err(session.surprise(SELECT_ALL, format!("the row {row:?}"))),
+            _ => false,
+        };
+        if !new {
+            return Err(session.surprise(SELECT_ALL, format!("the row {row:?}, or another with its key")));
         }
     }
+    session.note_all(&balances, accounts);
     Ok(Finish::Commit)
 }
 

@@ -39,9 +39,9 @@ pub struct FinalRead {
     /// The log position of the read.
     pub snapshot: Option<u64>,
     /// The values of a register or bank workload, by key.
-    pub values: BTreeMap<u32, i64>,
+    pub values: BTreeMap<u64, i64>,
     /// The elements of an append workload, by list.
-    pub lists: BTreeMap<u32, Vec<i64>>,
+    pub lists: BTreeMap<u64, Vec<i64>>,
 }
 
 /// Why the setup or the final read cannot be done: no right database gives this answer.
@@ -117,10 +117,12 @@ pub async fn run_client<C: Client>(
     for step in &program.steps {
         session.client.sleep(step.think_us).await;
         for attempt in 0..=scenario.conflict_retries {
-            let ended = match scenario.workload.kind() {
-                WorkloadKind::Register => register::perform(&mut session, &step.operation).await,
-                WorkloadKind::Bank => bank::perform(&mut session, &step.operation, setup.position).await,
-                WorkloadKind::Append => append::perform(&mut session, &step.operation).await,
+            let ended = match scenario.workload {
+                Workload::Register { .. } => register::perform(&mut session, &step.operation).await,
+                Workload::Bank { accounts, .. } => {
+                    bank::perform(&mut session, &step.operation, accounts, setup.position).await
+                }
+                Workload::Append { .. } => append::perform(&mut session, &step.operation).await,
             };
             if ended != Ended::Conflict {
                 break;
@@ -155,11 +157,15 @@ pub async fn run_final<C: Client>(
     session.invoke("final read");
     session.record().invoke = invoked;
     session.record().snapshot = read.snapshot;
-    for (&key, &value) in &read.values {
-        session.note_read(key, Some(value));
-    }
-    for (&list, elements) in &read.lists {
-        session.note_list(list, elements.clone());
+    match *workload {
+        Workload::Register { keys: count } | Workload::Bank { accounts: count, .. } => {
+            session.note_all(&read.values, count);
+        }
+        Workload::Append { lists } => {
+            for list in 0..u64::from(lists) {
+                session.note_list(list, read.lists.get(&list).cloned().unwrap_or_default());
+            }
+        }
     }
     session.complete(Ok(()));
     Ok(read)
@@ -236,7 +242,7 @@ fn everything(sql: &str, snapshot: Option<u64>, output: Output) -> Result<FinalR
     let mut read = FinalRead { snapshot, values: BTreeMap::new(), lists: BTreeMap::new() };
     for row in rows {
         let new = match row.as_slice() {
-            [Value::Integer(key), value] if let Ok(key) = u32::try_from(*key) => match value {
+            [Value::Integer(key), value] if let Ok(key) = u64::try_from(*key) => match value {
                 Value::Integer(value) => Some(read.values.insert(key, *value).is_none()),
                 Value::Text(items) => append::parse(items).map(|elements| read.lists.insert(key, elements).is_none()),
                 _ => None,

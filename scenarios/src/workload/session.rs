@@ -74,7 +74,7 @@ impl<'a, C: Client> Session<'a, C> {
             historic: false,
             operations: Vec::new(),
         };
-        self.recorder.attempts.push(Attempt { name, transaction, conflict: false, register: None });
+        self.recorder.attempts.push(Attempt { name, transaction, conflict: false, whole: false, register: None });
     }
 
     fn attempt(&mut self) -> &mut Attempt {
@@ -97,22 +97,30 @@ impl<'a, C: Client> Session<'a, C> {
         *output = Some(answer);
     }
 
-    pub(super) fn note_read(&mut self, key: u32, value: Option<i64>) {
-        self.record().operations.push(Micro::Read { key: u64::from(key), value });
+    pub(super) fn note_read(&mut self, key: impl Into<u64>, value: Option<i64>) {
+        self.record().operations.push(Micro::Read { key: key.into(), value });
+    }
+
+    /// Notes a read of all rows at once, of which there can be `count`.
+    pub(super) fn note_all(&mut self, rows: &BTreeMap<u64, i64>, count: u32) {
+        self.attempt().whole = true;
+        for key in 0..count {
+            self.note_read(key, rows.get(&u64::from(key)).copied());
+        }
     }
 
     /// Notes a write before it is sent: it may happen without an answer.
-    pub(super) fn note_write(&mut self, key: u32, value: Option<i64>) {
-        self.record().operations.push(Micro::Write { key: u64::from(key), value });
+    pub(super) fn note_write(&mut self, key: impl Into<u64>, value: Option<i64>) {
+        self.record().operations.push(Micro::Write { key: key.into(), value });
     }
 
-    pub(super) fn note_list(&mut self, list: u32, elements: Vec<i64>) {
-        self.record().operations.push(Micro::ReadList { key: u64::from(list), elements });
+    pub(super) fn note_list(&mut self, list: impl Into<u64>, elements: Vec<i64>) {
+        self.record().operations.push(Micro::ReadList { key: list.into(), elements });
     }
 
     /// Notes an append before it is sent: it may happen without an answer.
-    pub(super) fn note_append(&mut self, list: u32, element: i64) {
-        self.record().operations.push(Micro::Append { key: u64::from(list), element });
+    pub(super) fn note_append(&mut self, list: impl Into<u64>, element: i64) {
+        self.record().operations.push(Micro::Append { key: list.into(), element });
     }
 
     /// Notes an answer that no right database gives.

@@ -12,7 +12,9 @@ use engine::sql::types::Value;
 use engine::sql::{Error, SqlState};
 use rand_chacha::ChaCha8Rng;
 use rand_core::Rng as _;
-use scenarios::{Client, Executed, Failure, FinalRead, Recorder, Scenario, run_client, run_final, run_setup, streams};
+use scenarios::{
+    Client, Executed, Failure, FinalRead, Recorder, Scenario, SetupError, run_client, run_final, run_setup, streams,
+};
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -114,7 +116,13 @@ pub struct Run {
 }
 
 /// Runs a scenario's workload. `lossy` percent of the answers get lost; the clients stop at `until_us`, wherever they are.
-pub fn run(scenario: &Scenario, database: impl Backend + 'static, lossy: u64, until_us: u64) -> Run {
+/// An answer that makes the setup or the final read impossible is an error.
+pub fn run(
+    scenario: &Scenario,
+    database: impl Backend + 'static,
+    lossy: u64,
+    until_us: u64,
+) -> Result<Run, SetupError> {
     let rng = streams::stream(scenario.seed, "model", 0);
     let world = Rc::new(RefCell::new(World { now_us: 0, rng, database: Box::new(database), lossy }));
     let client = |id: u64| {
@@ -123,7 +131,7 @@ pub fn run(scenario: &Scenario, database: impl Backend + 'static, lossy: u64, un
     };
     let mut all = Recorder::new();
     let (wake_us, mut first) = client(SETUP_CLIENT);
-    let setup = block_on(&world, &wake_us, run_setup(&scenario.workload, &mut first, &mut all)).expect("setup");
+    let setup = block_on(&world, &wake_us, run_setup(&scenario.workload, &mut first, &mut all))?;
 
     let mut recorders: Vec<Recorder> = scenario.clients.iter().map(|_| Recorder::new()).collect();
     {
@@ -151,9 +159,8 @@ pub fn run(scenario: &Scenario, database: impl Backend + 'static, lossy: u64, un
         all.merge(recorder);
     }
     let (wake_us, mut last) = client(SETUP_CLIENT);
-    let final_read =
-        block_on(&world, &wake_us, run_final(&scenario.workload, &mut last, &mut all)).expect("final read");
-    Run { recorder: all, final_read }
+    let final_read = block_on(&world, &wake_us, run_final(&scenario.workload, &mut last, &mut all))?;
+    Ok(Run { recorder: all, final_read })
 }
 
 /// Runs a future to its end, jumping in time to where it wants to be.
