@@ -10,7 +10,7 @@ mod memory;
 #[cfg(unix)]
 mod os;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::fmt;
 

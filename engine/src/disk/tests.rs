@@ -4,17 +4,17 @@ use super::*;
 
 /// A directory of the operating system that is removed again.
 #[cfg(unix)]
-struct Scratch(std::path::PathBuf);
+pub(crate) struct Scratch(std::path::PathBuf);
 
 #[cfg(unix)]
 impl Scratch {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("orrery-disk-{}-{name}", std::process::id()));
+    pub(crate) fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("orrery-{}-{name}", std::process::id()));
         std::fs::create_dir_all(&path).expect("create");
         Self(path)
     }
 
-    fn disk(&self) -> OsDisk {
+    pub(crate) fn disk(&self) -> OsDisk {
         OsDisk::new(self.0.clone())
     }
 }
