@@ -1,7 +1,7 @@
 //! The versioned store: every version of every key within a [`Storage`], read as of any position that is kept.
 //!
-//! A commit is one atomic batch: its versions, the caller's metadata, and its position. Garbage collection moves the
-//! watermark, the oldest position that can be read, and removes what no position from there on sees.
+//! A commit is one atomic batch: its versions, the caller's metadata, and its position. Garbage collection, which takes
+//! a position too, moves the watermark, the oldest position that can be read, and removes what none from there on sees.
 
 use std::ops::Bound;
 
@@ -35,7 +35,7 @@ impl<S: Storage> Store<S> {
         }
         let mut store = Self { storage, applied, watermark };
         if swept < watermark {
-            store.sweep(watermark)?;
+            store.sweep(applied, watermark)?;
         }
         Ok(store)
     }
@@ -169,29 +169,33 @@ impl<S: Storage> Store<S> {
         Ok(())
     }
 
-    /// Moves the watermark, and removes what no snapshot at or above it sees: of the versions of a key up to the
-    /// watermark all but the newest, and that one too if it is a tombstone. Returns how many versions it removed.
+    /// Collects garbage, as what happens at a new position: moves the watermark, and removes what no snapshot at or
+    /// above it sees, which is of the versions of a key up to the watermark all but the newest, and that one too if it
+    /// is a tombstone. Returns how many versions it removed.
     ///
-    /// The batches are of bounded size: the first moves the watermark, the last one says that the sweep is over, and
-    /// [`Store::new`] finishes one that was interrupted between them.
-    pub fn collect(&mut self, watermark: Version) -> Result<u64, Error> {
+    /// The batches are of bounded size: the first moves the watermark and the applied position, the last one says that
+    /// the sweep is over, and [`Store::new`] finishes one that was interrupted between them. So what an open store
+    /// holds depends on its position only.
+    pub fn collect(&mut self, version: Version, watermark: Version) -> Result<u64, Error> {
+        assert!(version > self.applied, "position {version} is not after {}", self.applied);
         assert!(watermark >= self.watermark, "watermark {watermark} is before {}", self.watermark);
-        assert!(watermark <= self.applied, "watermark {watermark} is after position {}", self.applied);
-        self.sweep(watermark)
+        assert!(watermark <= version, "watermark {watermark} is after position {version}");
+        self.sweep(version, watermark)
     }
 
-    fn sweep(&mut self, watermark: Version) -> Result<u64, Error> {
+    fn sweep(&mut self, version: Version, watermark: Version) -> Result<u64, Error> {
         let mut removed = 0;
         let (mut start, _) = layout::all_versions();
         loop {
             let (mut batch, rest) = self.obsolete(start, watermark)?;
             removed += batch.operations.len() as u64;
+            batch.set(APPLIED.to_vec(), version.to_be_bytes().to_vec());
             batch.set(WATERMARK.to_vec(), watermark.to_be_bytes().to_vec());
             if rest.is_none() {
                 batch.set(SWEPT.to_vec(), watermark.to_be_bytes().to_vec());
             }
             self.storage.apply(batch)?;
-            self.watermark = watermark;
+            (self.applied, self.watermark) = (version, watermark);
             match rest {
                 Some(key) => start = Bound::Included(key.into_bytes()),
                 None => return Ok(removed),

@@ -6,7 +6,7 @@
 //! - `savepoint NAME`, `rollback NAME`
 //! - `noop` (a position without writes), `put KEY=VALUE...` and `remove KEY...` (a commit of its own)
 //! - `get KEY... [at=VERSION]`, `scan … [at=VERSION]`, `changed … since=VERSION` (in a range), `latest KEY...`
-//! - `collect WATERMARK`, `reopen`, `dump` (all versions, and the store's positions)
+//! - `collect WATERMARK` (at a position of its own), `reopen`, `dump` (all versions, and the store's positions)
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -87,7 +87,7 @@ impl Runner {
             }
             "collect" => {
                 let watermark = number(args.next_pos())?.ok_or("the watermark is missing")?;
-                write!(output, "removed {}", self.store.collect(watermark)?)?;
+                write!(output, "removed {}", self.store.collect(next, watermark)?)?;
             }
             "reopen" => self.store = Store::new(self.store.storage().clone())?,
             "dump" => {

@@ -86,7 +86,7 @@ fn play(steps: &[Step]) {
         }
         if let Step::Collect(age) = step {
             let watermark = store.applied().saturating_sub(u64::from(age % 8)).max(store.watermark());
-            store.collect(watermark).unwrap();
+            store.collect(store.applied() + 1, watermark).unwrap();
             continue;
         }
         let (Step::Set(slot, ..)
@@ -224,12 +224,12 @@ fn busy_transactions_behave_as_the_model() {
 fn a_store_goes_on_where_it_was() {
     let mut store = Store::new(Memory::new()).unwrap();
     store.commit(3, [(b"k".to_vec(), Some(b"v".to_vec()))], [(b"m".to_vec(), Some(b"x".to_vec()))]).unwrap();
-    store.collect(2).unwrap();
+    store.collect(4, 2).unwrap();
     let store = Store::new(store.storage().clone()).unwrap();
-    assert_eq!((store.applied(), store.watermark()), (3, 2));
+    assert_eq!((store.applied(), store.watermark()), (4, 2));
     assert_eq!(store.get_meta(b"m").unwrap(), Some(b"x".to_vec()));
     assert!(matches!(store.snapshot_get(b"k", 1), Err(Error::SnapshotTooOld { snapshot: 1, watermark: 2 })));
-    assert!(matches!(store.snapshot_get(b"k", 4), Err(Error::Future { version: 4, latest: 3 })));
+    assert!(matches!(store.snapshot_get(b"k", 5), Err(Error::Future { version: 5, latest: 4 })));
 }
 
 #[test]
@@ -288,7 +288,7 @@ fn keys_that_are_no_versions_are_errors() {
         assert!(store.snapshot_scan(all(), 1).unwrap().next().unwrap().is_err());
         assert!(store.snapshot_scan(all(), 1).unwrap().next_back().unwrap().is_err());
         assert!(store.changed_since(&all(), 0).is_err());
-        let error = store.collect(1).unwrap_err().to_string();
+        let error = store.collect(2, 1).unwrap_err().to_string();
         assert!(error.contains("is no key of a version"), "{error}");
     }
 }
