@@ -1,5 +1,7 @@
 //! Random tables, expressions and statements, of which the types are known.
 
+use std::fmt::Write as _;
+
 use arbitrary::{Result, Unstructured};
 
 use crate::sql::types::{DataType, Value};
@@ -71,14 +73,8 @@ pub(super) fn table(u: &mut Unstructured<'_>) -> Result<Vec<Column>> {
 pub(super) fn value(u: &mut Unstructured<'_>, datatype: DataType) -> Result<Value> {
     Ok(match datatype {
         Boolean => Value::Boolean(u.arbitrary()?),
-        Integer => Value::Integer(match u.ratio(3, 4)? {
-            true => u.int_in_range(-2..=4)?,
-            false => *u.choose(&INTEGERS)?,
-        }),
-        Float => Value::float(match u.ratio(1, 2)? {
-            true => u.int_in_range(-2..=4)? as f64 / 2.0,
-            false => *u.choose(&FLOATS)?,
-        }),
+        Integer => Value::Integer(if u.ratio(3, 4)? { u.int_in_range(-2..=4)? } else { *u.choose(&INTEGERS)? }),
+        Float => Value::float(if u.ratio(1, 2)? { u.int_in_range(-2..=4)? as f64 / 2.0 } else { *u.choose(&FLOATS)? }),
         Text => Value::Text((*u.choose(&TEXTS)?).to_string()),
     })
 }
@@ -164,7 +160,7 @@ impl Generator<'_, '_> {
                 let (a, b) = *self.u.choose(&[(Float, Float), (Float, Integer), (Integer, Float)])?;
                 self.binary(op, a, b, depth)?
             }
-            (5, Text) => Expr::Call(*self.u.choose(&["UPPER", "LOWER"])?, vec![self.expr(Text, depth)?]),
+            (5, Text) => Expr::Call(self.u.choose(&["UPPER", "LOWER"])?, vec![self.expr(Text, depth)?]),
             (_, Text) => {
                 let other = *self.u.choose(&TYPES)?;
                 self.binary("||", Text, other, depth)?
@@ -239,8 +235,8 @@ impl Generator<'_, '_> {
                             Expr::Binary("<", subject, Box::new(low))
                         }
                     }
-                    2 => Expr::Binary(*self.u.choose(&COMPARISONS)?, Box::new(other(self)?), subject),
-                    _ => Expr::Binary(*self.u.choose(&COMPARISONS)?, subject, Box::new(other(self)?)),
+                    2 => Expr::Binary(self.u.choose(&COMPARISONS)?, Box::new(other(self)?), subject),
+                    _ => Expr::Binary(self.u.choose(&COMPARISONS)?, subject, Box::new(other(self)?)),
                 }
             }
         })
@@ -279,10 +275,7 @@ impl Generator<'_, '_> {
                     }
                 }
                 let filter = self.filter()?;
-                match assignments.is_empty() {
-                    true => Statement::Delete(filter),
-                    false => Statement::Update(assignments, filter),
-                }
+                if assignments.is_empty() { Statement::Delete(filter) } else { Statement::Update(assignments, filter) }
             }
             6 if self.u.ratio(1, 2)? => Statement::Delete(self.filter()?),
             _ => Statement::Select(self.select()?),
@@ -306,7 +299,7 @@ impl Generator<'_, '_> {
             if constants.u.ratio(1, 10)? {
                 return Ok(None);
             }
-            let depth = if constants.u.ratio(1, 6)? { 1 } else { 0 };
+            let depth = usize::from(constants.u.ratio(1, 6)?);
             constants.assigned(column.datatype, depth).map(Some)
         });
         row.collect()
@@ -409,10 +402,10 @@ impl Expr {
             Self::Case(branches, otherwise) => {
                 let mut text = "CASE".to_string();
                 for (condition, result) in branches {
-                    text += &format!(" WHEN {} THEN {}", condition.sql(params), result.sql(params));
+                    write!(text, " WHEN {} THEN {}", condition.sql(params), result.sql(params)).unwrap();
                 }
                 if let Some(otherwise) = otherwise {
-                    text += &format!(" ELSE {}", otherwise.sql(params));
+                    write!(text, " ELSE {}", otherwise.sql(params)).unwrap();
                 }
                 text + " END"
             }
@@ -466,8 +459,11 @@ impl Statement {
             }
             Self::Delete(filter) => format!("DELETE FROM t{}", condition(filter, &mut params)),
             Self::Select(Select { items, filter, order, limit, offset }) => {
-                let items = items.iter().map(|item| format!(", {}", item.sql(&mut params))).collect::<String>();
-                let mut text = format!("SELECT *{items} FROM t{}", condition(filter, &mut params));
+                let mut text = "SELECT *".to_string();
+                for item in items {
+                    write!(text, ", {}", item.sql(&mut params)).unwrap();
+                }
+                write!(text, " FROM t{}", condition(filter, &mut params)).unwrap();
                 for (position, (expr, descending, nulls_first)) in order.iter().enumerate() {
                     text += if position == 0 { " ORDER BY " } else { ", " };
                     text += &expr.sql(&mut params);
@@ -475,10 +471,10 @@ impl Statement {
                     text += nulls_first.map_or("", |first| if first { " NULLS FIRST" } else { " NULLS LAST" });
                 }
                 if let Some(limit) = limit {
-                    text += &format!(" LIMIT {limit}");
+                    write!(text, " LIMIT {limit}").unwrap();
                 }
                 if let Some(offset) = offset {
-                    text += &format!(" OFFSET {offset}");
+                    write!(text, " OFFSET {offset}").unwrap();
                 }
                 text
             }

@@ -176,7 +176,7 @@ fn against(a: i64, b: f64) -> Option<Ordering> {
 
 fn assign(value: Value, to: DataType) -> Result<Value> {
     Ok(match cast(value, to)? {
-        Value::Float(x) if x == 0.0 => Value::Float(0.0),
+        Value::Float(0.0) => Value::Float(0.0),
         value => value,
     })
 }
