@@ -62,7 +62,7 @@ pub(super) fn table(u: &mut Unstructured<'_>) -> Result<Vec<Column>> {
     let count = u.int_in_range(1..=names.len())?;
     let mut columns = Vec::new();
     for (position, name) in names.into_iter().take(count).enumerate() {
-        let datatype = *u.choose(&[Integer, Integer, Float, Text, Boolean])?;
+        let datatype = *u.choose(&[Integer, Integer, Float, Float, Text, Boolean])?;
         let unique = position > 0 && u.ratio(1, 3)?;
         columns.push(Column { name, datatype, unique, nullable: position > 0 && u.ratio(3, 4)? });
     }
@@ -73,21 +73,22 @@ pub(super) fn table(u: &mut Unstructured<'_>) -> Result<Vec<Column>> {
 pub(super) fn value(u: &mut Unstructured<'_>, datatype: DataType) -> Result<Value> {
     Ok(match datatype {
         Boolean => Value::Boolean(u.arbitrary()?),
-        Integer => Value::Integer(if u.ratio(3, 4)? { u.int_in_range(-2..=4)? } else { *u.choose(&INTEGERS)? }),
+        Integer => Value::Integer(if u.ratio(2, 3)? { u.int_in_range(-2..=4)? } else { *u.choose(&INTEGERS)? }),
         Float => Value::float(if u.ratio(1, 2)? { u.int_in_range(-2..=4)? as f64 / 2.0 } else { *u.choose(&FLOATS)? }),
         Text => Value::Text((*u.choose(&TEXTS)?).to_string()),
     })
 }
 
+/// Among them some that no float equals, and that round to one of the floats below.
 const INTEGERS: [i64; 10] = [
     i64::MIN,
     i64::MIN + 1,
     i64::MAX,
     i64::MAX - 1,
-    9_007_199_254_740_991,
+    9_007_199_254_740_993,
     9_007_199_254_740_993,
     9_007_199_254_740_995,
-    -9_007_199_254_740_993,
+    9_007_199_254_740_995,
     3_037_000_500,
     63,
 ];
@@ -99,10 +100,10 @@ const FLOATS: [f64; 14] = [
     0.0,
     5e-324,
     1e308,
-    -1e308,
+    9_007_199_254_740_992.0,
     9_007_199_254_740_992.0,
     9_007_199_254_740_996.0,
-    -9_007_199_254_740_992.0,
+    9_007_199_254_740_996.0,
     9_223_372_036_854_775_808.0,
     -9_223_372_036_854_775_808.0,
     0.1,
