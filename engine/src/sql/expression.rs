@@ -46,6 +46,9 @@ pub(super) enum Expression {
     Function(Function, Vec<Self>),
 }
 
+/// The longest text that operators make, in bytes.
+const MAX_TEXT: usize = 16 << 20;
+
 type Result<T> = std::result::Result<T, Error>;
 
 impl Expression {
@@ -258,14 +261,16 @@ fn binary(op: Binary, a: Value, b: Value) -> Result<Value> {
         (Float(a), Float(b)) if op != Binary::Concat => Value::float(floats(op, a, b)),
         (Integer(a), Float(b)) if op != Binary::Concat => Value::float(floats(op, a as f64, b)),
         (Float(a), Integer(b)) if op != Binary::Concat => Value::float(floats(op, a, b as f64)),
-        (Text(mut a), b) if op == Binary::Concat => {
-            match b {
-                Text(b) => a.push_str(&b),
-                b => a.push_str(&text(b)?),
+        (a, b) if op == Binary::Concat => {
+            let (mut a, b) = (text(a)?, text(b)?);
+            let length = a.len() + b.len();
+            if length > MAX_TEXT {
+                let message = format!("a text has {length} bytes, at most {MAX_TEXT} are allowed");
+                return Err(Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, message));
             }
+            a.push_str(&b);
             Text(a)
         }
-        (a, Text(b)) if op == Binary::Concat => Text(text(a)? + &b),
         (a, b) => return Err(mismatch(op, &[&a, &b])),
     })
 }

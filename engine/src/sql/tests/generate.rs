@@ -79,7 +79,8 @@ pub(super) fn value(u: &mut Unstructured<'_>, datatype: DataType) -> Result<Valu
     })
 }
 
-/// Among them some that no float equals, and that round to one of the floats below.
+/// Integers that no float equals. They round to floats of the pool below.
+const ROUNDING: [i64; 2] = [9_007_199_254_740_993, 9_007_199_254_740_995];
 const INTEGERS: [i64; 10] = [
     i64::MIN,
     i64::MIN + 1,
@@ -207,6 +208,9 @@ impl Generator<'_, '_> {
                 };
                 let datatype = subject.datatype();
                 let other = |this: &mut Self| {
+                    if datatype == Some(Float) && this.u.ratio(1, 6)? {
+                        return Ok(Expr::Literal(Value::Integer(*this.u.choose(&ROUNDING)?)));
+                    }
                     let datatype = match datatype {
                         None => *this.u.choose(&TYPES)?,
                         Some(Integer | Float) => *this.u.choose(&[Integer, Float])?,

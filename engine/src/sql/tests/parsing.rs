@@ -1,8 +1,10 @@
 //! Text that is no statement, or one that is too much: errors, never a panic or a stack overflow.
 
+use arbitrary::Unstructured;
 use bolero::check;
 
 use super::database::Database;
+use super::generate::{self, Generator};
 use crate::sql::types::Value;
 use crate::sql::{self, Options, Output, SqlState};
 
@@ -140,10 +142,34 @@ fn any_text_is_a_statement_or_an_error() {
 #[test]
 fn any_sequence_of_words_is_a_statement_or_an_error() {
     let params = [Value::Integer(1), Value::Null];
-    check!().with_type::<Vec<u8>>().with_iterations(6_000).for_each(|choices| {
+    check!().with_type::<Vec<u8>>().with_iterations(2_000).for_each(|choices| {
         let words: Vec<&str> = choices.iter().map(|&choice| WORDS[usize::from(choice) % WORDS.len()]).collect();
         attempt(&words.join(" "), &params);
         attempt(&format!("SELECT {}", words.join(" ")), &params);
+    });
+}
+
+/// Statements that mean something, with words taken out, put in, or put elsewhere.
+#[test]
+fn a_damaged_statement_is_a_statement_or_an_error() {
+    let bytes = bolero::produce::<Vec<u8>>().with().len(0..400usize);
+    check!().with_generator(bytes).with_iterations(3_000).for_each(|bytes| {
+        let mut u = Unstructured::new(bytes);
+        let Ok(columns) = generate::table(&mut u) else { return };
+        let Ok(statement) = (Generator { u: &mut u, columns: &columns }).statement() else { return };
+        let (sql, params) = statement.sql(&columns);
+        let mut words: Vec<&str> = sql.split(' ').collect();
+        for _ in 0..u.int_in_range(1..=3).unwrap_or(1) {
+            let from = u.choose_index(words.len()).unwrap_or(0);
+            let to = u.choose_index(words.len()).unwrap_or(0);
+            match u.int_in_range(0..=3).unwrap_or(0) {
+                0 if words.len() > 1 => drop(words.remove(from)),
+                1 => words.swap(from, to),
+                2 => words.insert(from, words[to]),
+                _ => words.insert(from, WORDS[u.choose_index(WORDS.len()).unwrap_or(0)]),
+            }
+        }
+        attempt(&words.join(" "), &params);
     });
 }
 
@@ -204,4 +230,27 @@ fn lengths_are_limited() {
     let wide = vec!["1"; 100_000].join(", ");
     assert!(sql::parse(&format!("SELECT {wide}")).is_ok());
     assert!(sql::parse(&format!("SELECT 1 IN ({wide})")).is_ok());
+}
+
+#[test]
+fn texts_are_limited() {
+    let mut database = Database::new();
+    let mut run = |sql: &str, text: String| database.run("", sql, &[Value::Text(text)], Options { optimize: true });
+    let create = "CREATE TABLE t (id TEXT PRIMARY KEY, u TEXT UNIQUE, a TEXT)";
+    run(create, String::new()).unwrap();
+    // A zero byte is where encodings grow.
+    let longest = "\0".repeat(8 << 10);
+    run("INSERT INTO t VALUES ($1, $1, $1)", longest.clone()).unwrap();
+    let state = |result: Result<Output, sql::Error>| result.unwrap_err().state;
+    for column in ["id", "u"] {
+        let insert =
+            format!("INSERT INTO t (id, {column}) VALUES ('x', $1)").replace("(id, id) VALUES ('x', ", "(id) VALUES (");
+        assert_eq!(state(run(&insert, longest.clone() + "a")), SqlState::PROGRAM_LIMIT_EXCEEDED);
+    }
+    let found = run("SELECT id FROM t WHERE u = $1", longest.clone() + "a").unwrap();
+    assert!(matches!(found, Output::Select { rows, .. } if rows.is_empty()));
+    run("INSERT INTO t (id, a) VALUES ('x', $1)", longest.repeat(100)).unwrap();
+    let double = "UPDATE t SET a = a || a WHERE id = 'x'";
+    let error = (0..20).find_map(|_| run(double, String::new()).err()).unwrap();
+    assert_eq!(error.state, SqlState::PROGRAM_LIMIT_EXCEEDED);
 }
