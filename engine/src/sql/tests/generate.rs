@@ -208,9 +208,6 @@ impl Generator<'_, '_> {
                 };
                 let datatype = subject.datatype();
                 let other = |this: &mut Self| {
-                    if datatype == Some(Float) && this.u.ratio(1, 6)? {
-                        return Ok(Expr::Literal(Value::Integer(*this.u.choose(&ROUNDING)?)));
-                    }
                     let datatype = match datatype {
                         None => *this.u.choose(&TYPES)?,
                         Some(Integer | Float) => *this.u.choose(&[Integer, Float])?,
@@ -311,7 +308,56 @@ impl Generator<'_, '_> {
     }
 
     fn filter(&mut self) -> Result<Option<Expr>> {
-        if self.u.ratio(1, 8)? { Ok(None) } else { self.condition(2).map(Some) }
+        Ok(match self.u.int_in_range(0..=7)? {
+            0 => None,
+            1..=3 => Some(self.lookup()?),
+            4 => Some(Expr::Binary("AND", Box::new(self.lookup()?), Box::new(self.condition(1)?))),
+            _ => Some(self.condition(2)?),
+        })
+    }
+
+    /// A condition as an access path is made for, or one that only looks so.
+    fn lookup(&mut self) -> Result<Expr> {
+        let position = if self.u.ratio(1, 2)? { 0 } else { self.u.choose_index(self.columns.len())? };
+        let subject = column(self.columns, position);
+        match self.u.int_in_range(0..=3)? {
+            0 => self.compared(subject, &["="]),
+            1 => {
+                let items = (0..self.u.int_in_range(1..=4)?).map(|_| self.comparand(&subject));
+                let items = items.collect::<Result<_>>()?;
+                Ok(Expr::In(Box::new(subject), items, self.u.ratio(1, 8)?))
+            }
+            2 => {
+                let other = self.lookup()?;
+                let op = *self.u.choose(&["OR", "AND"])?;
+                Ok(Expr::Binary(op, Box::new(self.compared(subject, &["="])?), Box::new(other)))
+            }
+            _ => {
+                let first = self.compared(subject.clone(), &["<", "<=", ">", ">="])?;
+                if self.u.arbitrary()? {
+                    return Ok(first);
+                }
+                let second = self.compared(subject, &["<", "<=", ">", ">=", "="])?;
+                Ok(Expr::Binary("AND", Box::new(first), Box::new(second)))
+            }
+        }
+    }
+
+    fn compared(&mut self, subject: Expr, operators: &[&'static str]) -> Result<Expr> {
+        let value = Box::new(self.comparand(&subject)?);
+        Ok(Expr::Binary(self.u.choose(operators)?, Box::new(subject), value))
+    }
+
+    /// A constant that compares with a column.
+    fn comparand(&mut self, subject: &Expr) -> Result<Expr> {
+        let datatype = match subject.datatype() {
+            Some(Float) if self.u.ratio(1, 6)? => {
+                return Ok(Expr::Literal(Value::Integer(*self.u.choose(&ROUNDING)?)));
+            }
+            Some(Integer | Float) => *self.u.choose(&[Integer, Float])?,
+            datatype => datatype.unwrap_or(Integer),
+        };
+        self.constant(datatype)
     }
 
     pub fn select(&mut self) -> Result<Select> {
