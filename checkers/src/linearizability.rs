@@ -23,6 +23,9 @@ use crate::{Verdict, Violation};
 
 pub mod register;
 
+/// A call of a model's object.
+type Call<M> = Operation<<M as SequentialSpec>::Op, <M as SequentialSpec>::Ret>;
+
 /// How many operations before the impossible one are shown.
 const SHOWN: usize = 12;
 
@@ -52,7 +55,7 @@ where
     M::Op: Clone + Debug + PartialEq,
     M::Ret: Clone + Debug + PartialEq,
 {
-    let mut parts: BTreeMap<K, Vec<&Operation<M::Op, M::Ret>>> = BTreeMap::new();
+    let mut parts: BTreeMap<K, Vec<&Call<M>>> = BTreeMap::new();
     for operation in operations {
         parts.entry(key(&operation.input)).or_default().push(operation);
     }
