@@ -188,8 +188,6 @@ pub fn validate(transactions: &[Transaction]) -> Result<(), HistoryError> {
     validate_spans(transactions)
 }
 
-<<<<<<< HEAD
-=======
 /// Says which element was appended to one list twice, so that a read does not tell whose it was.
 pub(crate) fn ambiguous_append(transactions: &[Transaction]) -> Option<String> {
     let mut appended = BTreeMap::new();
@@ -205,7 +203,6 @@ pub(crate) fn ambiguous_append(transactions: &[Transaction]) -> Option<String> {
     None
 }
 
->>>>>>> checkers2
 fn parse<T: DeserializeOwned>(text: &str) -> Result<Vec<T>, HistoryError> {
     text.lines()
         .enumerate()
