@@ -1,0 +1,90 @@
+//! Arbitrary schedules: ticks, losses, duplicates, reorderings, partitions, crashes at any point of a turn. Nothing
+//! unsafe may happen on the way, and when all faults end the cluster must work again.
+
+use super::super::{NodeId, Options};
+use super::cluster::Cluster;
+
+/// Plays a schedule: one byte says what happens, the next one to whom.
+fn play(bytes: &[u8]) {
+    let Some((&size, schedule)) = bytes.split_first() else { return };
+    // Small numbers make everything meet everything.
+    let options = Options {
+        election_ticks: 4,
+        heartbeat_ticks: 1 + u32::from(size / 128),
+        max_entries_per_append: 1 + usize::from(size / 16 % 4),
+        max_bytes_per_append: 100,
+        max_inflight_entries: 3,
+    };
+    let size = [3, 5, 4, 3, 5, 2, 5, 1][usize::from(size % 8)];
+    let mut cluster = Cluster::new(size, options);
+    for step in schedule.chunks_exact(2) {
+        play_step(&mut cluster, step[0], step[1]);
+    }
+    cluster.heal();
+}
+
+fn play_step(cluster: &mut Cluster, action: u8, operand: u8) {
+    let id: NodeId = 1 + operand % cluster.nodes.len() as u8;
+    let position = |cluster: &Cluster| operand as usize % cluster.network.len().max(1);
+    match action % 32 {
+        0..=2 => cluster.tick(id),
+        3..=6 => cluster.round(),
+        // Time enough for an election, or for a partition to be noticed.
+        7..=8 => (0..3 + operand % 8).for_each(|_| cluster.round()),
+        9..=11 if !cluster.network.is_empty() => {
+            let envelope = cluster.network.remove(position(cluster));
+            cluster.deliver(envelope);
+        }
+        12 if !cluster.network.is_empty() => {
+            let envelope = cluster.network[position(cluster)].clone();
+            cluster.deliver(envelope);
+        }
+        13 if !cluster.network.is_empty() => drop(cluster.network.remove(position(cluster))),
+        14 => cluster.network.retain(|envelope| envelope.from != id && envelope.to != id),
+        15 => cluster.network.clear(),
+        16..=18 => {
+            cluster.propose(id);
+            cluster.ready(id);
+        }
+        // Several inputs in a turn, which may not come to its end.
+        19 => drop(cluster.propose(cluster.leader().unwrap_or(id))),
+        20 => cluster.input(id, super::super::Raft::tick),
+        21 if !cluster.network.is_empty() => {
+            let envelope = cluster.network.remove(position(cluster));
+            cluster.input(envelope.to, |raft| raft.step(envelope));
+        }
+        22 => cluster.ready(id),
+        // Power fails after the sync, before anything is sent.
+        23 => {
+            cluster.persist(id);
+            cluster.crash(id);
+        }
+        24 => cluster.crash(id),
+        25..=26 => cluster.restart(id),
+        27..=28 => {
+            cluster.read(id);
+            cluster.ready(id);
+        }
+        29..=30 => cluster.partition(|id| operand >> (id % 8) & 1),
+        31 => cluster.cut.clear(),
+        _ => {}
+    }
+}
+
+#[test]
+fn schedules_are_safe_and_recover() {
+    bolero::check!().with_iterations(1_000).with_max_len(1_500).for_each(play);
+}
+
+/// Partitions that move between short phases of work, which is what leaves many different logs behind.
+#[test]
+fn moving_partitions_are_safe() {
+    bolero::check!().with_iterations(600).with_max_len(300).for_each(|bytes: &[u8]| {
+        let mut schedule = vec![1];
+        for phase in bytes.chunks_exact(4) {
+            schedule.extend([29, phase[0], 7, phase[1], 19, 0, 20, 0, 22, phase[2] % 5, 9, phase[3]]);
+            schedule.extend([phase[2] / 8, phase[3], 27, phase[1]]);
+        }
+        play(&schedule);
+    });
+}
