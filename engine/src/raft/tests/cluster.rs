@@ -34,6 +34,8 @@ pub struct Cluster {
     pub network: Vec<Envelope>,
     /// Links that lose what is sent, as (from, to).
     pub cut: BTreeSet<(NodeId, NodeId)>,
+    /// Nodes for which no time passes in a round, though messages arrive.
+    pub slow: BTreeSet<NodeId>,
     /// Reads that were confirmed, with their node.
     pub confirmed: Vec<(NodeId, u64, Index)>,
     pub safety: Safety,
@@ -49,6 +51,7 @@ impl Cluster {
             nodes,
             network: Vec::new(),
             cut: BTreeSet::new(),
+            slow: BTreeSet::new(),
             confirmed: Vec::new(),
             safety: Safety::default(),
             options,
@@ -165,9 +168,18 @@ impl Cluster {
         }
     }
 
-    /// A unit of time for everyone, in which all messages arrive.
+    /// Lets time pass for a node until it campaigns.
+    pub fn campaign(&mut self, id: NodeId) {
+        for _ in 0..2 * self.options.election_ticks {
+            if self.raft(id).is_some_and(|raft| matches!(raft.role(), Role::Follower { .. })) {
+                self.tick(id);
+            }
+        }
+    }
+
+    /// A unit of time for everyone who is not slow, in which all messages arrive.
     pub fn round(&mut self) {
-        for id in self.ids() {
+        for id in self.ids().into_iter().filter(|id| !self.slow.contains(id)).collect::<Vec<_>>() {
             self.tick(id);
         }
         self.deliver_round();
@@ -177,6 +189,7 @@ impl Cluster {
     /// logs are equal, and every node's reads are answered.
     pub fn heal(&mut self) {
         self.cut.clear();
+        self.slow.clear();
         for id in self.ids() {
             self.restart(id);
         }

@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use super::super::{Entry, Index, NodeId, Raft, Role, Term};
+use super::super::{Entry, HardState, Index, NodeId, Raft, Role, Term};
 use super::cluster::Node;
 
 #[derive(Default)]
 pub struct Safety {
     /// The leader of each term.
     leaders: BTreeMap<Term, NodeId>,
+    /// Each node's term and vote, as last stored.
+    votes: BTreeMap<NodeId, HardState>,
     /// What was committed anywhere, with the term of the node that first said so.
     pub committed: Vec<(Entry, Term)>,
     /// How much was committed when each read was asked for.
@@ -23,6 +25,7 @@ impl Safety {
     /// Checks everything that a change of node `id` can break.
     pub fn check(&mut self, id: NodeId, nodes: &BTreeMap<NodeId, Node>) {
         let Some(raft) = &nodes[&id].raft else { return };
+        self.check_vote(id, nodes[&id].stored.hard_state);
         self.check_election(raft);
         self.check_commit(raft, nodes);
         if self.compared.insert(id, (raft.last_index(), raft.last_term()))
@@ -32,6 +35,13 @@ impl Safety {
                 check_log_matching(raft, other);
             }
         }
+    }
+
+    /// What a node has stored is never taken back: terms grow, and a vote is for the whole term.
+    fn check_vote(&mut self, id: NodeId, new: HardState) {
+        let old = self.votes.insert(id, new).unwrap_or_default();
+        let kept = new.term > old.term || (new.term == old.term && (old.vote.is_none() || old.vote == new.vote));
+        assert!(kept, "{id} has stored {old:?}, and then {new:?}");
     }
 
     /// Election safety: a term has at most one leader. Leader completeness: it has all that earlier terms committed.

@@ -1,6 +1,8 @@
 //! Arbitrary schedules: ticks, losses, duplicates, reorderings, partitions, crashes at any point of a turn. Nothing
 //! unsafe may happen on the way, and when all faults end the cluster must work again.
 
+use bolero::ValueGenerator;
+
 use super::super::{NodeId, Options};
 use super::cluster::Cluster;
 
@@ -28,7 +30,10 @@ fn play_step(cluster: &mut Cluster, action: u8, operand: u8) {
     let position = |cluster: &Cluster| operand as usize % cluster.network.len().max(1);
     match action % 32 {
         0..=2 => cluster.tick(id),
-        3..=6 => cluster.round(),
+        3..=4 => cluster.round(),
+        5 => cluster.slow = cluster.ids().into_iter().filter(|id| operand >> (id % 8) & 1 == 1).collect(),
+        // Rivals at the same time.
+        6 => cluster.ids().into_iter().filter(|id| operand >> (id % 8) & 1 == 1).for_each(|id| cluster.campaign(id)),
         // Time enough for an election, or for a partition to be noticed.
         7..=8 => (0..3 + operand % 8).for_each(|_| cluster.round()),
         9..=11 if !cluster.network.is_empty() => {
@@ -66,24 +71,32 @@ fn play_step(cluster: &mut Cluster, action: u8, operand: u8) {
             cluster.ready(id);
         }
         29..=30 => cluster.partition(|id| operand >> (id % 8) & 1),
-        31 => cluster.cut.clear(),
+        31 if operand % 2 == 0 => cluster.cut.clear(),
+        // The latest messages arrive first.
+        31 => cluster.network.reverse(),
         _ => {}
     }
 }
 
+/// Bytes of a random length up to a maximum. (Left to itself, bolero makes a few dozen.)
+fn bytes(max_len: usize) -> impl ValueGenerator<Output = Vec<u8>> {
+    bolero::produce::<Vec<u8>>().with().len(0..=max_len)
+}
+
 #[test]
 fn schedules_are_safe_and_recover() {
-    bolero::check!().with_iterations(1_000).with_max_len(1_500).for_each(play);
+    bolero::check!().with_generator(bytes(1_500)).with_iterations(3_000).for_each(|bytes| play(bytes));
 }
 
 /// Partitions that move between short phases of work, which is what leaves many different logs behind.
 #[test]
 fn moving_partitions_are_safe() {
-    bolero::check!().with_iterations(600).with_max_len(300).for_each(|bytes: &[u8]| {
+    bolero::check!().with_generator(bytes(400)).with_iterations(800).for_each(|bytes| {
         let mut schedule = vec![1];
         for phase in bytes.chunks_exact(4) {
-            schedule.extend([29, phase[0], 7, phase[1], 19, 0, 20, 0, 22, phase[2] % 5, 9, phase[3]]);
-            schedule.extend([phase[2] / 8, phase[3], 27, phase[1]]);
+            // One side stands still at times, and the other one goes on.
+            schedule.extend([29, phase[0], 5, [phase[0], !phase[0], 0, 0][phase[1] as usize / 8 % 4], 7, phase[1]]);
+            schedule.extend([19, 0, 20, 0, 22, phase[2] % 5, 9, phase[3], phase[2] / 8, phase[3], 27, phase[2], 4, 0]);
         }
         play(&schedule);
     });
