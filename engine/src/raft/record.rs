@@ -150,7 +150,13 @@ pub(super) fn encode_entries(buffer: &mut Vec<u8>, position: u64, synced: u64, e
     })
 }
 
-fn encode(buffer: &mut Vec<u8>, position: u64, synced: u64, content: impl FnOnce(&mut Vec<u8>)) -> Result<(), Error> {
+/// Adds a record of any content.
+pub(super) fn encode(
+    buffer: &mut Vec<u8>,
+    position: u64,
+    synced: u64,
+    content: impl FnOnce(&mut Vec<u8>),
+) -> Result<(), Error> {
     let start = buffer.len();
     buffer.extend_from_slice(&[0; HEADER]);
     content(buffer);
