@@ -15,7 +15,7 @@ use crate::disk::File;
 use crate::storage::Error;
 
 /// The bytes that are read at once.
-const CHUNK: u64 = 256 * 1024;
+pub(super) const CHUNK: u64 = 256 * 1024;
 
 /// What a file holds.
 pub(super) struct Recovery {

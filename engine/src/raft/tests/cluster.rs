@@ -125,7 +125,10 @@ impl Cluster {
     /// Proposes a new command. False when the node does not lead.
     pub fn propose(&mut self, id: NodeId) -> bool {
         self.commands += 1;
-        let command = self.commands.to_be_bytes();
+        self.propose_command(id, &self.commands.to_be_bytes())
+    }
+
+    pub fn propose_command(&mut self, id: NodeId, command: &[u8]) -> bool {
         let mut proposed = false;
         self.input(id, |raft| proposed = raft.propose(command.into()).is_ok());
         proposed

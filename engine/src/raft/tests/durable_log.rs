@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use bolero::TypeGenerator;
 
-use super::super::record;
+use super::super::record::{self, HEADER};
+use super::super::recovery::CHUNK;
 use super::super::{Entry, HardState, Index, Log, Recovered, Term};
 use super::disk::{Counts, DIR, PATH, TestDisk};
 use crate::disk::{self, ErrorKind};
@@ -140,6 +141,24 @@ fn a_lost_sector_of_synced_records_is_corruption() {
     }
 }
 
+/// The file is searched in chunks, and the only proof of damage may lie across two of them.
+#[test]
+fn damage_is_found_across_chunks() {
+    for before in 0..=2 * HEADER {
+        let disk = TestDisk::default();
+        let (mut log, _) = open(&disk);
+        // The first append fills the file up to some bytes before the end of a chunk.
+        let frame = 79;
+        log.append(term(1), &[entry(1, 1, CHUNK as usize - before - frame)]).unwrap();
+        assert_eq!(log.size() as usize, CHUNK as usize - before);
+        log.sync().unwrap();
+        log.append(None, &[entry(2, 1, 1)]).unwrap();
+        let mut bytes = disk.bytes();
+        bytes[0] ^= 1;
+        assert!(matches!(recover(&bytes), Err(Error::Corrupt { offset: 0, .. })), "{before} bytes before");
+    }
+}
+
 #[test]
 fn unsynced_records_after_a_hole_are_no_proof_of_damage() {
     let disk = TestDisk::default();
@@ -174,7 +193,7 @@ fn a_record_within_a_payload_is_no_record() {
     let synced = log.size();
     // A record that could stand further on, and would call more synced than is.
     let mut image = Vec::new();
-    record::encode_hard_state(&mut image, synced + 2_000, synced + 1_000, HardState { term: 1, vote: None }).unwrap();
+    record::encode_hard_state(&mut image, synced + 2_000, synced + 1, HardState { term: 1, vote: None }).unwrap();
     log.append(None, &[Entry { index: 2, term: 1, payload: Some(image.into()) }, entry(3, 1, 600)]).unwrap();
     let mut bytes = disk.bytes();
     *bytes.last_mut().unwrap() ^= 1;

@@ -8,3 +8,4 @@ mod durable_log;
 
 mod safety;
 mod schedule;
+mod scripts;
