@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bolero::TypeGenerator;
 
-use super::super::{Entry, Envelope, HardState, Message, Options, Raft};
+use super::super::{Entry, Envelope, HardState, Message, Options, Raft, Term};
 use crate::encoding::value;
 
 /// A number that is near something: small, or at the end of its range.
@@ -25,14 +25,15 @@ impl Number {
 #[derive(Clone, Debug, TypeGenerator)]
 struct AnyEnvelope {
     ends: (u8, u8),
-    term: Number,
+    /// The receiver's, if there is none.
+    term: Option<Number>,
     kind: u8,
     numbers: [Number; 4],
     entries: Vec<(Option<Number>, Number, Option<Vec<u8>>)>,
 }
 
 impl AnyEnvelope {
-    fn envelope(&self) -> Envelope {
+    fn envelope(&self, current: Term) -> Envelope {
         let [a, b, c, d] = self.numbers.map(Number::get);
         let entries = self.entries.iter().zip(1..).map(|((index, term, payload), next)| Entry {
             index: index.map_or(a.wrapping_add(next), Number::get),
@@ -53,14 +54,19 @@ impl AnyEnvelope {
             _ => Message::NewerTerm,
         };
         let (from, to) = self.ends;
-        Envelope { from: from % 5, to: if to < 250 { 1 } else { to }, term: self.term.get(), message }
+        Envelope {
+            from: from % 5,
+            to: if to < 250 { 1 } else { to },
+            term: self.term.map_or(current, Number::get),
+            message,
+        }
     }
 }
 
 #[test]
 fn envelopes_survive_encoding() {
     bolero::check!().with_type::<AnyEnvelope>().with_iterations(2_000).for_each(|any| {
-        let envelope = any.envelope();
+        let envelope = any.envelope(1);
         let bytes = value::serialize(&envelope).unwrap();
         assert_eq!(value::deserialize::<Envelope>(&bytes).unwrap(), envelope);
     });
@@ -102,7 +108,7 @@ fn nonsense_neither_panics_nor_changes_committed_entries() {
         }
         for any in all {
             let committed = raft.entries(1, raft.commit_index()).to_vec();
-            raft.step(any.envelope());
+            raft.step(any.envelope(raft.term()));
             raft.tick();
             raft.read(1);
             let _ = raft.propose([1].into());

@@ -214,7 +214,9 @@ impl File for TestDisk {
         let dirty = std::mem::take(&mut state.dirty);
         drop(state);
         self.check("sync")?;
-        dirty.iter().for_each(|change| change.apply(&mut self.0.borrow_mut().durable));
+        for change in dirty {
+            change.apply(&mut self.0.borrow_mut().durable);
+        }
         Ok(())
     }
 }

@@ -24,8 +24,8 @@ fn entry(index: Index, term: Term, size: usize) -> Entry {
     Entry { index, term, payload: (size > 0).then(|| Arc::from(payload)) }
 }
 
-fn term(term: Term) -> Option<HardState> {
-    Some(HardState { term, vote: Some(1) })
+fn voted(term: Term) -> HardState {
+    HardState { term, vote: Some(1) }
 }
 
 /// What a log holds after a record of each kind.
@@ -41,11 +41,11 @@ type Append = (Option<HardState>, Vec<Entry>);
 
 fn appends() -> Vec<Append> {
     vec![
-        (term(1), vec![entry(1, 1, 0), entry(2, 1, 30), entry(3, 1, 700)]),
+        (Some(voted(1)), vec![entry(1, 1, 0), entry(2, 1, 30), entry(3, 1, 700)]),
         (None, vec![entry(4, 1, 9)]),
-        (term(3), vec![]),
+        (Some(voted(3)), vec![]),
         (None, vec![entry(3, 3, 0), entry(4, 3, 1_200), entry(5, 3, 1)]),
-        (term(4), vec![entry(6, 4, 10)]),
+        (Some(voted(4)), vec![entry(6, 4, 10)]),
     ]
 }
 
@@ -149,7 +149,7 @@ fn damage_is_found_across_chunks() {
         let (mut log, _) = open(&disk);
         // The first append fills the file up to some bytes before the end of a chunk.
         let frame = 79;
-        log.append(term(1), &[entry(1, 1, CHUNK as usize - before - frame)]).unwrap();
+        log.append(Some(voted(1)), &[entry(1, 1, CHUNK as usize - before - frame)]).unwrap();
         assert_eq!(log.size() as usize, CHUNK as usize - before);
         log.sync().unwrap();
         log.append(None, &[entry(2, 1, 1)]).unwrap();
@@ -163,7 +163,7 @@ fn damage_is_found_across_chunks() {
 fn unsynced_records_after_a_hole_are_no_proof_of_damage() {
     let disk = TestDisk::default();
     let (mut log, _) = open(&disk);
-    log.append(term(1), &[entry(1, 1, 600)]).unwrap();
+    log.append(Some(voted(1)), &[entry(1, 1, 600)]).unwrap();
     log.sync().unwrap();
     log.append(None, &[entry(2, 1, 2_000)]).unwrap();
     log.append(None, &[entry(3, 1, 2_000)]).unwrap();
@@ -188,7 +188,7 @@ fn unsynced_records_after_a_hole_are_no_proof_of_damage() {
 fn a_record_within_a_payload_is_no_record() {
     let disk = TestDisk::default();
     let (mut log, _) = open(&disk);
-    log.append(term(1), &[entry(1, 1, 600)]).unwrap();
+    log.append(Some(voted(1)), &[entry(1, 1, 600)]).unwrap();
     log.sync().unwrap();
     let synced = log.size();
     // A record that could stand further on, and would call more synced than is.
@@ -242,7 +242,7 @@ fn an_append_is_one_write_and_nothing_else_syncs() {
     let disk = TestDisk::default();
     let (mut log, _) = open(&disk);
     let Counts { writes, syncs } = disk.counts();
-    log.append(term(1), &[entry(1, 1, 1), entry(2, 1, 1)]).unwrap();
+    log.append(Some(voted(1)), &[entry(1, 1, 1), entry(2, 1, 1)]).unwrap();
     assert_eq!(disk.counts(), Counts { writes: writes + 1, syncs });
     log.sync().unwrap();
     assert_eq!(disk.counts(), Counts { writes: writes + 1, syncs: syncs + 1 });
@@ -256,11 +256,11 @@ fn an_error_is_final() {
         let disk = TestDisk::default();
         let (mut log, _) = open(&disk);
         disk.fail(Some(operation));
-        let run = |log: &mut Log<TestDisk>| log.append(term(1), &[entry(1, 1, 1)]).and_then(|()| log.sync());
+        let run = |log: &mut Log<TestDisk>| log.append(Some(voted(1)), &[entry(1, 1, 1)]).and_then(|()| log.sync());
         let error = run(&mut log).unwrap_err();
         assert_eq!(error, disk::Error::new(operation, PATH, ErrorKind::Io).into());
         disk.fail(None);
-        assert_eq!(log.append(term(1), &[]).unwrap_err(), error);
+        assert_eq!(log.append(Some(voted(1)), &[]).unwrap_err(), error);
         assert_eq!(log.sync().unwrap_err(), error, "a sync is never tried again");
     }
 }
@@ -271,9 +271,9 @@ fn an_error_is_final() {
 fn what_a_failed_sync_left_in_the_cache_is_made_durable_when_read() {
     let disk = TestDisk::default();
     let (mut log, _) = open(&disk);
-    log.append(term(1), &[entry(1, 1, 300)]).unwrap();
+    log.append(Some(voted(1)), &[entry(1, 1, 300)]).unwrap();
     log.sync().unwrap();
-    log.append(term(2), &[entry(2, 2, 3_000)]).unwrap();
+    log.append(Some(voted(2)), &[entry(2, 2, 3_000)]).unwrap();
     disk.fail(Some("sync"));
     log.sync().unwrap_err();
     disk.fail(None);

@@ -70,17 +70,14 @@ impl Safety {
         let before = self.commits.insert(id, commit).unwrap_or(0);
         assert!(commit >= before, "the commit index of {id} goes back from {before} to {commit}");
         for entry in raft.entries(before + 1, commit) {
-            match self.committed.get(entry.index as usize - 1) {
-                Some((committed, _)) => {
-                    assert_eq!(committed, entry, "state machine safety: {id} commits another entry")
-                }
-                None => {
-                    let has = |node: &&Node| node.stored.entries.get(entry.index as usize - 1) == Some(entry);
-                    let count = nodes.values().filter(has).count();
-                    assert!(count > nodes.len() / 2, "{id} commits {entry:?}, which only {count} nodes have stored");
-                    self.committed.push((entry.clone(), raft.term()));
-                }
+            if let Some((committed, _)) = self.committed.get(entry.index as usize - 1) {
+                assert_eq!(committed, entry, "state machine safety: {id} commits another entry");
+                continue;
             }
+            let has = |node: &&Node| node.stored.entries.get(entry.index as usize - 1) == Some(entry);
+            let count = nodes.values().filter(has).count();
+            assert!(count > nodes.len() / 2, "{id} commits {entry:?}, which only {count} nodes have stored");
+            self.committed.push((entry.clone(), raft.term()));
         }
     }
 
