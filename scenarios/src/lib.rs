@@ -1,1 +1,32 @@
-//! What is run.
+//! What is run: workloads (client programs), fault schedules and the environment, all as plain data.
+//!
+//! A [`Scenario`] says everything that a universe needs: the cluster and its options, the network, the disks, the clocks, the
+//! schedule of faults, and what each client does. It is [drawn](Scenario::draw) from a seed or [read](Scenario::from_json)
+//! from a trace; replaying one needs no generator. A workload talks to the [`Client`] trait and never to the simulator, so
+//! the same programs can run against a real cluster. The runner records what clients saw, and [`judge`]
+//! hands it to the checkers that fit the workload.
+//!
+//! Nothing here knows how a universe is played, and nothing here does I/O.
+
+mod client;
+mod draw;
+mod fault;
+mod judge;
+mod recorder;
+mod scenario;
+pub mod streams;
+mod summary;
+mod validate;
+mod workload;
+
+pub use client::{Client, Executed, Failure};
+pub use draw::{Overrides, expand};
+pub use fault::{Fault, FaultKind, Partition, Side};
+pub use judge::{CheckResult, Verdict, judge};
+pub use recorder::{Recorder, Stats};
+pub use scenario::{
+    ClientProgram, Clock, DiskOptions, EngineOptions, FaultsMode, Latency, MicroOperation, NetworkOptions, Operation,
+    Scenario, Step, StorageOptions, Workload, WorkloadKind,
+};
+pub use validate::{Error, MAX_CLIENTS, MAX_NODES, MAX_STEPS};
+pub use workload::{FinalRead, Setup, SetupError, run_client, run_final, run_setup};

@@ -1,1 +1,241 @@
-//! x
+//! One database node: the gateway of its clients, a replica of the state machine, and a member of the Raft group.
+//!
+//! A host feeds a [`Node`] inputs with [`Node::step`] and then calls [`Node::ready`], which makes everything durable
+//! that must be, in one sync, and only then hands out messages and replies. Feeding many inputs before one `ready` is
+//! group commit. Time comes in as [`Input::Tick`]: the node never sees a clock, so nothing but timeouts can depend on
+//! one. Every error of the disk ends the node: the host drops it, and opens it again from what the disk holds.
+//!
+//! A transaction runs on the node that its client is connected to (`session`), at a snapshot that the leader has
+//! confirmed with ReadIndex, and commits as one Raft command (`command`) that every replica validates alike when it
+//! applies it (`machine`).
+
+mod command;
+mod gateway;
+mod machine;
+pub mod protocol;
+mod session;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+pub use command::{Abort, Command, Outcome};
+pub use gateway::GatewayOptions;
+pub use machine::{Applied, Machine};
+use protocol::{Message, Reply, Request};
+
+use crate::disk::Disk;
+use crate::mvcc::{self, Store};
+use crate::raft::{self, Index, Log, NodeId, Raft};
+use crate::storage::{self, Storage};
+use gateway::Gateway;
+
+/// How a node is set up. It must not change while its disk is in use, but for the options.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// This node.
+    pub id: NodeId,
+    /// The other nodes of the cluster.
+    pub peers: BTreeSet<NodeId>,
+    /// Timeouts and batch limits of Raft.
+    pub raft: raft::Options,
+    /// Timeouts and limits of sessions.
+    pub gateway: GatewayOptions,
+    /// Storage is flushed after this many applied entries, at least 1. A restart re-applies at most so many.
+    pub flush_every: u64,
+    /// How many of the latest positions stay readable with AS OF SYSTEM TIME; `None` keeps all.
+    pub retention: Option<u64>,
+}
+
+/// What comes in.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Input {
+    /// One unit of time has passed.
+    Tick,
+    /// A message from a peer.
+    Peer(Message),
+    /// A request from a client.
+    Client(Request),
+}
+
+/// What goes out, after it is safe to.
+#[derive(Clone, Debug, Default)]
+pub struct Ready {
+    /// To other nodes.
+    pub messages: Vec<Message>,
+    /// To clients of this node.
+    pub replies: Vec<Arc<Reply>>,
+    /// The log entries that were made durable: first and last index.
+    pub persisted: Option<(Index, Index)>,
+    /// Entries that were applied: their index, and a digest of what applying them decided.
+    pub applied: Vec<(Index, u64)>,
+}
+
+/// Why a node cannot go on, or not start.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The log or the store failed.
+    #[error(transparent)]
+    Storage(#[from] storage::Error),
+    /// The store has applied entries that the log does not hold.
+    #[error("the store has applied entry {applied}, but the log ends at {last}: one of them was replaced or lost")]
+    StoreAheadOfLog {
+        /// What the store has applied.
+        applied: Index,
+        /// The last index of the log.
+        last: Index,
+    },
+}
+
+impl From<mvcc::Error> for Error {
+    fn from(error: mvcc::Error) -> Self {
+        match error {
+            mvcc::Error::Storage(error) => Self::Storage(error),
+            other => unreachable!("replicated state is only read within its bounds: {other}"),
+        }
+    }
+}
+
+/// A database node over a disk and a store.
+pub struct Node<D: Disk, S: Storage> {
+    config: Config,
+    raft: Raft,
+    log: Log<D>,
+    machine: Machine<S>,
+    gateway: Gateway,
+    /// Where the last proposal to collect versions stands in the log, so that it is not made again before it applies.
+    collecting: Index,
+    /// What the next `ready` hands out.
+    out: Ready,
+}
+
+impl<D: Disk, S: Storage> Node<D, S> {
+    /// Recovers a node from its disk. `storage` is the node's store, which lives on the same disk or in memory: what it
+    /// lacks is applied again from the log. `seed` must differ in every life of the node.
+    pub fn open(config: Config, disk: D, storage: S, seed: u64) -> Result<Self, Error> {
+        let (log, recovered) = Log::open(disk, "raft")?;
+        let machine = Machine::new(Store::new(storage)?, config.flush_every);
+        let last = recovered.entries.last().map_or(0, |entry| entry.index);
+        if machine.applied() > last {
+            return Err(Error::StoreAheadOfLog { applied: machine.applied(), last });
+        }
+        let raft = Raft::new(
+            config.id,
+            config.peers.clone(),
+            config.raft.clone(),
+            seed,
+            recovered.hard_state,
+            recovered.entries,
+        );
+        tracing::info!(term = raft.term(), last, applied = machine.applied(), "opened");
+        let gateway = Gateway::new(config.id, config.gateway.clone(), seed);
+        Ok(Self { config, raft, log, machine, gateway, collecting: 0, out: Ready::default() })
+    }
+
+    /// Takes one input. Nothing leaves the node before [`Node::ready`].
+    pub fn step(&mut self, input: Input) -> Result<(), Error> {
+        match input {
+            Input::Tick => {
+                self.raft.tick();
+                self.gateway.tick(&mut self.raft);
+                self.propose_collection();
+            }
+            Input::Peer(Message::Raft(envelope)) => self.raft.step(envelope),
+            Input::Peer(Message::Propose { command, .. }) => {
+                // A node that does not lead lets it drop: the gateway asks again, where it then sees the leader.
+                if let Err(raft::NotLeader { leader }) = self.raft.propose(command) {
+                    tracing::debug!(?leader, "dropped a proposal: not the leader");
+                }
+            }
+            Input::Client(request) => self.gateway.request(request, &mut self.raft, &self.machine, &mut self.out)?,
+        }
+        self.advance()
+    }
+
+    /// Makes durable what must be, in at most one sync, then moves what may go out into `ready`. Returns whether it
+    /// must be called again at once, because what became durable has led to more that must be.
+    pub fn ready(&mut self, ready: &mut Ready) -> Result<bool, Error> {
+        self.gateway.start_reads(&mut self.raft);
+        if let Some(unpersisted) = self.raft.unpersisted() {
+            self.log.append(unpersisted.hard_state, unpersisted.entries)?;
+            self.log.sync()?;
+            if let (Some(first), Some(last)) = (unpersisted.entries.first(), unpersisted.entries.last()) {
+                self.out.persisted = Some((first.index, last.index));
+            }
+            self.raft.persisted();
+        }
+        self.out.messages.extend(self.raft.take_messages().into_iter().map(Message::Raft));
+        self.advance()?;
+        self.gateway.take_messages(&mut self.out.messages);
+        *ready = std::mem::take(&mut self.out);
+        Ok(self.raft.unpersisted().is_some() || self.gateway.has_reads_to_start())
+    }
+
+    /// Applies what is committed, and lets the sessions that waited for it go on.
+    fn advance(&mut self) -> Result<(), Error> {
+        let (applied, commit) = (self.machine.applied(), self.raft.commit_index());
+        if commit > applied {
+            for entry in self.raft.entries(applied + 1, commit) {
+                let decided = self.machine.apply(entry)?;
+                self.out.applied.push((entry.index, digest(decided.as_ref())));
+                if let Some(decided) = decided {
+                    self.gateway.settle(decided, &mut self.out);
+                }
+            }
+        }
+        for (token, index) in self.raft.take_reads() {
+            self.gateway.read_confirmed(token, index);
+        }
+        self.gateway.run_reads(&mut self.raft, &self.machine, &mut self.out)
+    }
+
+    /// The leader moves the watermark once twice the retention has piled up.
+    fn propose_collection(&mut self) {
+        let Some(retention) = self.config.retention else { return };
+        let (applied, watermark) = (self.machine.applied(), self.machine.store().watermark());
+        if self.raft.role() != raft::Role::Leader || applied < watermark + 2 * retention.max(1) {
+            return;
+        }
+        if applied < self.collecting {
+            return;
+        }
+        match (Command::Collect { watermark: applied - retention }).encode() {
+            Ok(command) => self.collecting = self.raft.propose(command).unwrap_or(self.collecting),
+            Err(error) => unreachable!("a watermark encodes: {error}"),
+        }
+    }
+
+    /// The node's id.
+    pub fn id(&self) -> NodeId {
+        self.config.id
+    }
+
+    /// The state of the Raft protocol, for observers.
+    pub fn raft(&self) -> &Raft {
+        &self.raft
+    }
+
+    /// The replicated state, for observers.
+    pub fn machine(&self) -> &Machine<S> {
+        &self.machine
+    }
+
+    /// The clients that are connected.
+    pub fn connections(&self) -> usize {
+        self.gateway.connections()
+    }
+}
+
+/// A stable digest of what an entry decided, to compare replicas.
+fn digest(decided: Option<&Applied>) -> u64 {
+    let Some(Applied { client, transaction, outcome }) = decided else { return 0 };
+    let (kind, position) = match outcome {
+        Outcome::Committed { version, .. } => (1, *version),
+        Outcome::Aborted(Abort::Conflict { version, written }) => (2 + u64::from(*written), *version),
+        Outcome::Aborted(Abort::TooOld { watermark }) => (4, *watermark),
+        Outcome::Aborted(Abort::Resolved) => (5, 0),
+        Outcome::Aborted(Abort::Superseded) => (6, 0),
+    };
+    [*client, *transaction, kind, position]
+        .into_iter()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, part| (hash ^ part).wrapping_mul(0x0000_0100_0000_01b3).rotate_left(23))
+}

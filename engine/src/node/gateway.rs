@@ -1,0 +1,566 @@
+//! The gateway: runs the sessions of a node's clients.
+//!
+//! A statement outside of a transaction, and BEGIN, wait for a read position: all that wait when `ready` comes share
+//! one ReadIndex request, and run when the local replica has applied that position. Statements within a transaction
+//! run at once on its snapshot. A commit is proposed to the leader and answered when this replica applies it; a lost
+//! proposal or read request is sent again after a while, or as soon as a new leader is known. Sending a proposal twice
+//! is harmless, since the transaction's number is applied once.
+//!
+//! The gateway holds no durable state: when its node dies, the open transactions are gone, and clients settle the
+//! COMMITs in doubt through any other gateway.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::command::{Abort, Command, Outcome};
+use super::machine::{Applied, Machine};
+use super::protocol::{Body, ClientId, Message, Reply, ReplyBody, Request};
+use super::session::{Execution, Open, Session, Waiting};
+use super::{Error, Ready};
+use crate::mvcc::{Isolation, Txn, Version, View};
+use crate::raft::{Index, NodeId, Raft};
+use crate::sql::types::Value;
+use crate::sql::{self, Failure, Kind, Output, SqlState, Statement};
+use crate::storage::Storage;
+
+/// Timeouts and limits of sessions.
+#[derive(Clone, Debug)]
+pub struct GatewayOptions {
+    /// A request to the leader is sent again after this many ticks without an effect.
+    pub resend_ticks: u64,
+    /// A session without requests for this many ticks ends, and its transaction is rolled back.
+    pub idle_ticks: u64,
+    /// The most bytes that one commit may hold.
+    pub max_commit_bytes: usize,
+    /// How many parsed statements are kept for reuse.
+    pub cached_statements: usize,
+}
+
+impl Default for GatewayOptions {
+    fn default() -> Self {
+        Self { resend_ticks: 10, idle_ticks: 3_000, max_commit_bytes: 16 << 20, cached_statements: 256 }
+    }
+}
+
+/// The clients that share a read request: with the number of the request that waits.
+struct ReadGroup {
+    waiting: Vec<(ClientId, u64)>,
+    asked: u64,
+}
+
+/// A command on its way into the log.
+struct Proposal {
+    command: Arc<[u8]>,
+    sent: u64,
+}
+
+/// Runs the sessions of a node's clients.
+pub(super) struct Gateway {
+    id: NodeId,
+    options: GatewayOptions,
+    /// Ticks since the node opened.
+    now: u64,
+    next_connection: u64,
+    sessions: BTreeMap<ClientId, Session>,
+    statements: BTreeMap<Arc<str>, Arc<Statement>>,
+    /// Requests that wait for the next read request to the leader.
+    to_read: Vec<(ClientId, u64)>,
+    next_token: u64,
+    /// Read requests without an answer so far, by token.
+    reads: BTreeMap<u64, ReadGroup>,
+    /// Confirmed read positions that the replica has not reached.
+    confirmed: Vec<(Index, Vec<(ClientId, u64)>)>,
+    /// Commands that have not been applied here, by client and transaction.
+    proposals: BTreeMap<(ClientId, u64), Proposal>,
+    messages: Vec<Message>,
+    leader: Option<NodeId>,
+}
+
+impl Gateway {
+    /// A gateway without sessions. Connection numbers start from a place that depends on the life's seed.
+    pub fn new(id: NodeId, options: GatewayOptions, seed: u64) -> Self {
+        // An odd multiplier spreads nearby seeds over the whole range, far apart from each other.
+        let next_connection = seed.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+        Self {
+            id,
+            options,
+            now: 0,
+            next_connection,
+            sessions: BTreeMap::new(),
+            statements: BTreeMap::new(),
+            to_read: Vec::new(),
+            next_token: 0,
+            reads: BTreeMap::new(),
+            confirmed: Vec::new(),
+            proposals: BTreeMap::new(),
+            messages: Vec::new(),
+            leader: None,
+        }
+    }
+
+    /// The number of sessions.
+    pub fn connections(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// A unit of time has passed: sends again what is late, ends idle sessions.
+    pub fn tick(&mut self, raft: &mut Raft) {
+        self.now += 1;
+        let leader = raft.leader();
+        let new_leader = leader.is_some() && leader != self.leader;
+        self.leader = leader;
+        let late = |since: u64| new_leader || self.now - since >= self.options.resend_ticks;
+
+        let tokens: Vec<u64> =
+            self.reads.iter().filter(|(_, group)| late(group.asked)).map(|(&token, _)| token).collect();
+        for token in tokens {
+            if let Some(group) = self.reads.remove(&token) {
+                self.to_read.extend(group.waiting);
+            }
+        }
+        let resend: Vec<(ClientId, u64)> =
+            self.proposals.iter().filter(|(_, proposal)| late(proposal.sent)).map(|(&key, _)| key).collect();
+        for key in resend {
+            self.send(key, raft);
+        }
+        let idle: Vec<ClientId> = self
+            .sessions
+            .iter()
+            .filter(|(_, session)| self.now - session.active >= self.options.idle_ticks)
+            .map(|(&client, _)| client)
+            .collect();
+        for client in idle {
+            tracing::debug!(client, "ended an idle session");
+            self.end(client);
+        }
+    }
+
+    /// Takes a client's request.
+    pub fn request<S: Storage>(
+        &mut self,
+        request: Request,
+        raft: &mut Raft,
+        machine: &Machine<S>,
+        out: &mut Ready,
+    ) -> Result<(), Error> {
+        let Request { client, connection, request, body } = request;
+        if let Body::Connect = body {
+            self.connect(client, request, out);
+            return Ok(());
+        }
+        let now = self.now;
+        let Some(session) = self.sessions.get_mut(&client).filter(|session| session.connection == connection) else {
+            out.replies.push(Arc::new(Reply { client, request, body: ReplyBody::NotConnected }));
+            return Ok(());
+        };
+        session.active = now;
+        if request <= session.request {
+            // A duplicate: of the newest request it may mean that the answer was lost.
+            if request == session.request {
+                out.replies.extend(session.answer.clone());
+            }
+            return Ok(());
+        }
+        session.request = request;
+        session.answer = None;
+        if let Waiting::Commit { transaction, .. } = std::mem::replace(&mut session.waiting, Waiting::Nothing) {
+            // The client has given up the wait. What was proposed may still be applied.
+            self.proposals.remove(&(client, transaction));
+        }
+        match body {
+            Body::Connect => unreachable!("handled above"),
+            Body::Disconnect => {
+                self.end(client);
+                Ok(())
+            }
+            Body::Execute { sql, params, transaction, begun, retry } => {
+                self.execute(client, &sql, params, transaction, begun, retry, raft, machine, out)
+            }
+        }
+    }
+
+    fn connect(&mut self, client: ClientId, request: u64, out: &mut Ready) {
+        if let Some(session) = self.sessions.get(&client)
+            && request <= session.request
+        {
+            // A late duplicate of a Connect must not end the session that it opened.
+            if request == session.request {
+                out.replies.extend(session.answer.clone());
+            }
+            return;
+        }
+        self.end(client);
+        let connection = self.next_connection;
+        self.next_connection = self.next_connection.wrapping_add(2);
+        let mut session = Session::new(connection, request, self.now);
+        session.reply(client, ReplyBody::Connected(connection), &mut out.replies);
+        self.sessions.insert(client, session);
+    }
+
+    /// Ends a session: its open transaction is gone, and nothing more is proposed for it.
+    fn end(&mut self, client: ClientId) {
+        self.sessions.remove(&client);
+        let keys: Vec<_> = self.proposals.range((client, 0)..=(client, u64::MAX)).map(|(&key, _)| key).collect();
+        for key in keys {
+            self.proposals.remove(&key);
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the fields of one request, and the node's parts")]
+    fn execute<S: Storage>(
+        &mut self,
+        client: ClientId,
+        sql: &Arc<str>,
+        params: Vec<Value>,
+        transaction: u64,
+        begun: bool,
+        retry: bool,
+        raft: &mut Raft,
+        machine: &Machine<S>,
+        out: &mut Ready,
+    ) -> Result<(), Error> {
+        let statement = match self.parse(sql) {
+            Ok(statement) => statement,
+            Err(error) => {
+                self.session(client).fail(client, error, &mut out.replies);
+                return Ok(());
+            }
+        };
+        let session = self.session(client);
+        if !begun {
+            // The client is in no transaction, so it has given up one that may be open here.
+            session.open = None;
+        }
+        let open_here = session.open.as_ref().is_some_and(|open| open.number == transaction);
+        match statement.kind() {
+            Kind::Begin { .. } if begun && open_here => {
+                session.reply(client, executed(Output::Begin, None), &mut out.replies);
+            }
+            Kind::Begin { .. } => {
+                session.open = None;
+                self.wait_for_read(client, Execution { statement, params, transaction, retry });
+            }
+            Kind::Commit if !begun => {
+                session.reply(client, executed(Output::Commit, None), &mut out.replies);
+            }
+            Kind::Commit if open_here => self.commit_open(client, raft, out),
+            Kind::Commit => return self.settle_lost(client, transaction, raft, machine, out),
+            Kind::Rollback => {
+                session.open = None;
+                session.reply(client, executed(Output::Rollback, None), &mut out.replies);
+            }
+            Kind::Query if !begun => {
+                self.wait_for_read(client, Execution { statement, params, transaction, retry });
+            }
+            Kind::Query if open_here => return self.run_in_open(client, &statement, &params, machine, out),
+            Kind::Query => {
+                let error =
+                    sql::Error::new(SqlState::NO_ACTIVE_TRANSACTION, "the transaction is not open on this node")
+                        .with_hint("its gateway was restarted or the session timed out; begin again");
+                session.fail(client, error, &mut out.replies);
+            }
+        }
+        Ok(())
+    }
+
+    fn parse(&mut self, sql: &Arc<str>) -> Result<Arc<Statement>, sql::Error> {
+        if let Some(statement) = self.statements.get(sql) {
+            return Ok(Arc::clone(statement));
+        }
+        let statement = Arc::new(sql::parse(sql)?);
+        if self.statements.len() >= self.options.cached_statements {
+            self.statements.clear();
+        }
+        self.statements.insert(Arc::clone(sql), Arc::clone(&statement));
+        Ok(statement)
+    }
+
+    fn session(&mut self, client: ClientId) -> &mut Session {
+        self.sessions.get_mut(&client).expect("the caller has found the session")
+    }
+
+    /// Runs a statement in the session's open transaction.
+    fn run_in_open<S: Storage>(
+        &mut self,
+        client: ClientId,
+        statement: &Statement,
+        params: &[Value],
+        machine: &Machine<S>,
+        out: &mut Ready,
+    ) -> Result<(), Error> {
+        let session = self.session(client);
+        let open = session.open.as_mut().expect("the caller has found the transaction");
+        if open.failed {
+            let error = sql::Error::new(
+                SqlState::IN_FAILED_TRANSACTION,
+                "an earlier statement of the transaction failed: only ROLLBACK is possible",
+            );
+            session.fail(client, error, &mut out.replies);
+            return Ok(());
+        }
+        let snapshot = open.txn.snapshot();
+        match sql::execute(statement, params, &mut View::new(machine.store(), &mut open.txn)) {
+            Ok(output) => session.reply(client, executed(output, Some(snapshot)), &mut out.replies),
+            Err(Failure::Sql(error)) => session.fail(client, error, &mut out.replies),
+            Err(Failure::Storage(error)) => return Err(error.into()),
+        }
+        Ok(())
+    }
+
+    /// COMMIT of the session's open transaction.
+    fn commit_open(&mut self, client: ClientId, raft: &mut Raft, out: &mut Ready) {
+        let session = self.session(client);
+        let Open { number, txn, failed } = session.open.take().expect("the caller has found the transaction");
+        let snapshot = txn.snapshot();
+        if failed {
+            session.reply(client, executed(Output::Rollback, None), &mut out.replies);
+        } else if txn.has_writes() {
+            self.propose_commit(client, number, Output::Commit, txn, None, raft, out);
+        } else {
+            // All its reads saw one confirmed snapshot: that is its place in the order.
+            session.reply(client, executed(Output::Commit, Some(snapshot)), &mut out.replies);
+        }
+    }
+
+    /// COMMIT of a transaction that this gateway does not know: it has committed, or it never will.
+    fn settle_lost<S: Storage>(
+        &mut self,
+        client: ClientId,
+        transaction: u64,
+        raft: &mut Raft,
+        machine: &Machine<S>,
+        out: &mut Ready,
+    ) -> Result<(), Error> {
+        if let Some(outcome) = machine.outcome(client, transaction)? {
+            self.session(client).reply(client, settled(outcome, None, None), &mut out.replies);
+            return Ok(());
+        }
+        let command = Command::Resolve { client, transaction }.encode().map_err(crate::storage::Error::from)?;
+        self.session(client).waiting = Waiting::Commit { transaction, snapshot: None, error: None };
+        self.propose((client, transaction), command, raft);
+        Ok(())
+    }
+
+    /// Proposes a commit, and lets the session wait for it.
+    #[expect(clippy::too_many_arguments, reason = "the parts of one commit, and the node's parts")]
+    fn propose_commit(
+        &mut self,
+        client: ClientId,
+        transaction: u64,
+        output: Output,
+        txn: Txn,
+        error: Option<sql::Error>,
+        raft: &mut Raft,
+        out: &mut Ready,
+    ) {
+        let snapshot = txn.snapshot();
+        let limit = self.options.max_commit_bytes;
+        let command = Command::Commit { client, transaction, output, commit: txn.into_commit() }.encode();
+        let session = self.session(client);
+        match command {
+            Ok(command) if command.len() <= limit => {
+                session.waiting = Waiting::Commit { transaction, snapshot: Some(snapshot), error };
+                self.propose((client, transaction), command, raft);
+            }
+            Ok(command) => {
+                let message = format!("the transaction is too large: {} bytes, at most {limit}", command.len());
+                session.fail(client, sql::Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, message), &mut out.replies);
+            }
+            Err(error) => {
+                let error =
+                    sql::Error::new(SqlState::INTERNAL_ERROR, format!("the transaction does not encode: {error}"));
+                session.fail(client, error, &mut out.replies);
+            }
+        }
+    }
+
+    fn propose(&mut self, key: (ClientId, u64), command: Arc<[u8]>, raft: &mut Raft) {
+        self.proposals.insert(key, Proposal { command, sent: self.now });
+        self.send(key, raft);
+    }
+
+    /// Sends a proposal to the leader, if one is known.
+    fn send(&mut self, key: (ClientId, u64), raft: &mut Raft) {
+        let Some(proposal) = self.proposals.get_mut(&key) else { return };
+        proposal.sent = self.now;
+        let command = Arc::clone(&proposal.command);
+        if let Err(crate::raft::NotLeader { leader: Some(to) }) = raft.propose(Arc::clone(&command)) {
+            self.messages.push(Message::Propose { from: self.id, to, command });
+        }
+    }
+
+    fn wait_for_read(&mut self, client: ClientId, execution: Execution) {
+        let session = self.session(client);
+        session.waiting = Waiting::Read(execution);
+        let request = session.request;
+        self.to_read.push((client, request));
+    }
+
+    /// Whether requests wait for `start_reads`.
+    pub fn has_reads_to_start(&self) -> bool {
+        !self.to_read.is_empty()
+    }
+
+    /// Asks the leader for one read position for all that wait.
+    pub fn start_reads(&mut self, raft: &mut Raft) {
+        if self.to_read.is_empty() {
+            return;
+        }
+        let token = self.next_token;
+        self.next_token += 1;
+        self.reads.insert(token, ReadGroup { waiting: std::mem::take(&mut self.to_read), asked: self.now });
+        raft.read(token);
+    }
+
+    /// The leader has confirmed a read position.
+    pub fn read_confirmed(&mut self, token: u64, index: Index) {
+        if let Some(group) = self.reads.remove(&token) {
+            self.confirmed.push((index, group.waiting));
+        }
+    }
+
+    /// Runs the statements whose read position the replica has reached.
+    pub fn run_reads<S: Storage>(
+        &mut self,
+        raft: &mut Raft,
+        machine: &Machine<S>,
+        out: &mut Ready,
+    ) -> Result<(), Error> {
+        let applied = machine.applied();
+        let mut position = 0;
+        while position < self.confirmed.len() {
+            if self.confirmed[position].0 > applied {
+                position += 1;
+                continue;
+            }
+            let (_, waiting) = self.confirmed.remove(position);
+            for (client, request) in waiting {
+                self.run_at(client, request, applied, raft, machine, out)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs a waiting statement at a snapshot, unless its client has gone on.
+    fn run_at<S: Storage>(
+        &mut self,
+        client: ClientId,
+        request: u64,
+        snapshot: Version,
+        raft: &mut Raft,
+        machine: &Machine<S>,
+        out: &mut Ready,
+    ) -> Result<(), Error> {
+        let Some(session) = self.sessions.get_mut(&client).filter(|session| session.request == request) else {
+            return Ok(());
+        };
+        let Waiting::Read(execution) = std::mem::replace(&mut session.waiting, Waiting::Nothing) else {
+            return Ok(());
+        };
+        let Execution { statement, params, transaction, retry } = execution;
+        if let Kind::Begin { read_only, isolation, as_of } = statement.kind() {
+            let txn = match as_of {
+                Some(version) if version > snapshot => {
+                    let message = format!("position {version} is in the future: the latest is {snapshot}");
+                    session.fail(client, sql::Error::new(SqlState::INVALID_PARAMETER_VALUE, message), &mut out.replies);
+                    return Ok(());
+                }
+                Some(version) => Txn::new(version, isolation, true),
+                None => Txn::new(snapshot, isolation, read_only),
+            };
+            let snapshot = txn.snapshot();
+            session.open = Some(Open { number: transaction, txn, failed: false });
+            session.reply(client, executed(Output::Begin, Some(snapshot)), &mut out.replies);
+            return Ok(());
+        }
+        let writes = !statement.is_read_only();
+        if writes
+            && retry
+            && let Some(outcome) = machine.outcome(client, transaction)?
+        {
+            session.reply(client, settled(outcome, None, None), &mut out.replies);
+            return Ok(());
+        }
+        let mut txn = Txn::new(snapshot, Isolation::Snapshot, !writes);
+        match sql::execute(&statement, &params, &mut View::new(machine.store(), &mut txn)) {
+            // On a retry, an earlier attempt may still be on its way to the log. Whatever this attempt answers, the log
+            // must decide between the two.
+            Ok(output) if txn.has_writes() || (writes && retry) => {
+                self.propose_commit(client, transaction, output, txn, None, raft, out);
+            }
+            Ok(output) => session.reply(client, executed(output, Some(snapshot)), &mut out.replies),
+            Err(Failure::Sql(error)) if writes && retry => {
+                let command = Command::Resolve { client, transaction }.encode().map_err(crate::storage::Error::from)?;
+                session.waiting = Waiting::Commit { transaction, snapshot: Some(snapshot), error: Some(error) };
+                self.propose((client, transaction), command, raft);
+            }
+            Err(Failure::Sql(error)) => session.fail(client, error, &mut out.replies),
+            Err(Failure::Storage(error)) => return Err(error.into()),
+        }
+        Ok(())
+    }
+
+    /// A transaction's fate was applied here: answers its client, if it is ours and waits.
+    pub fn settle(&mut self, applied: Applied, out: &mut Ready) {
+        let Applied { client, transaction: decided, outcome } = applied;
+        if self.proposals.remove(&(client, decided)).is_none() {
+            return;
+        }
+        let Some(session) = self.sessions.get_mut(&client) else { return };
+        if let Waiting::Commit { transaction, .. } = &session.waiting
+            && *transaction == decided
+        {
+            let Waiting::Commit { snapshot, error, .. } = std::mem::replace(&mut session.waiting, Waiting::Nothing)
+            else {
+                unreachable!("matched above")
+            };
+            session.reply(client, settled(outcome, snapshot, error), &mut out.replies);
+        }
+    }
+
+    /// Hands out the messages to other gateways' leaders.
+    pub fn take_messages(&mut self, messages: &mut Vec<Message>) {
+        messages.append(&mut self.messages);
+    }
+}
+
+fn executed(output: Output, snapshot: Option<Version>) -> ReplyBody {
+    ReplyBody::Executed { output, snapshot, committed: None }
+}
+
+/// The answer that tells a transaction's fate. `error` is what this attempt met, in case that none committed.
+fn settled(outcome: Outcome, snapshot: Option<Version>, error: Option<sql::Error>) -> ReplyBody {
+    match outcome {
+        Outcome::Committed { version, output } => ReplyBody::Executed { output, snapshot, committed: Some(version) },
+        Outcome::Aborted(abort) => ReplyBody::Failed(error.unwrap_or_else(|| abort.into())),
+    }
+}
+
+impl From<Abort> for sql::Error {
+    fn from(abort: Abort) -> Self {
+        let (state, message) = match abort {
+            Abort::Conflict { version, written: true } => (
+                SqlState::SERIALIZATION_FAILURE,
+                format!("a row that the transaction wrote was changed at position {version}, after its snapshot"),
+            ),
+            Abort::Conflict { version, written: false } => (
+                SqlState::SERIALIZATION_FAILURE,
+                format!("what the transaction read was changed at position {version}, after its snapshot"),
+            ),
+            Abort::TooOld { watermark } => (
+                SqlState::SNAPSHOT_TOO_OLD,
+                format!("the transaction's snapshot is older than the garbage-collection watermark {watermark}"),
+            ),
+            Abort::Resolved => (
+                SqlState::TRANSACTION_ROLLBACK,
+                "the transaction was lost with its gateway before it committed".to_string(),
+            ),
+            Abort::Superseded => (
+                SqlState::STATEMENT_COMPLETION_UNKNOWN,
+                "the client has since finished a later transaction, so the fate of this one is no longer known"
+                    .to_string(),
+            ),
+        };
+        Self::new(state, message).with_hint("begin again")
+    }
+}

@@ -1,0 +1,168 @@
+//! The replicated state machine: applies committed log entries, in order, to the versioned store.
+//!
+//! Applying is a pure function of replicated state and the entry, so every replica decides alike. Each entry becomes
+//! one storage batch that holds its effects, the client's transaction number and the applied position: after a crash
+//! an entry has either happened with all of that or not at all, and a retried commit is answered from the record of
+//! the first one. An entry that does not decode is a bug or a corruption, and stops the node.
+
+use serde::{Deserialize, Serialize};
+
+use super::command::{Abort, Command, Outcome};
+use super::protocol::ClientId;
+use crate::encoding::value;
+use crate::mvcc::{self, Commit, Conflict, Store, Version};
+use crate::raft::{Entry, Index};
+use crate::sql::Output;
+use crate::storage::{self, Storage};
+
+/// The last finished transaction of a client.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Record {
+    transaction: u64,
+    outcome: Outcome,
+}
+
+/// What applying an entry decided about a client's transaction.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Applied {
+    /// The client.
+    pub client: ClientId,
+    /// Its transaction.
+    pub transaction: u64,
+    /// The transaction's fate.
+    pub outcome: Outcome,
+}
+
+/// The state machine over a store.
+pub struct Machine<S: Storage> {
+    store: Store<S>,
+    flush_every: u64,
+    unflushed: u64,
+}
+
+impl<S: Storage> Machine<S> {
+    /// A machine that goes on from what `store` holds, and flushes it after every `flush_every` entries.
+    pub fn new(store: Store<S>, flush_every: u64) -> Self {
+        assert!(flush_every > 0, "flush_every must be at least 1");
+        Self { store, flush_every, unflushed: 0 }
+    }
+
+    /// The versioned store.
+    pub fn store(&self) -> &Store<S> {
+        &self.store
+    }
+
+    /// The index of the last applied entry.
+    pub fn applied(&self) -> Index {
+        self.store.applied()
+    }
+
+    /// Applies the next entry. Returns what it decided, if it was about a transaction.
+    pub fn apply(&mut self, entry: &Entry) -> Result<Option<Applied>, mvcc::Error> {
+        assert_eq!(entry.index, self.applied() + 1, "entries are applied in order, each once");
+        let decided = match &entry.payload {
+            None => {
+                self.store.commit(entry.index, [], [])?;
+                None
+            }
+            Some(payload) => match Command::decode(payload).map_err(storage::Error::from)? {
+                Command::Commit { client, transaction, output, commit } => {
+                    Some(self.commit(entry.index, client, transaction, output, commit)?)
+                }
+                Command::Resolve { client, transaction } => Some(self.resolve(entry.index, client, transaction)?),
+                Command::Collect { watermark } => {
+                    self.collect(entry.index, watermark)?;
+                    None
+                }
+            },
+        };
+        self.unflushed += 1;
+        if self.unflushed >= self.flush_every {
+            self.store.storage_mut().flush()?;
+            self.unflushed = 0;
+        }
+        Ok(decided)
+    }
+
+    /// The remembered fate of a client's transaction: `None` when it is not finished (so far).
+    pub fn outcome(&self, client: ClientId, transaction: u64) -> Result<Option<Outcome>, mvcc::Error> {
+        let Some(record) = self.record(client)? else { return Ok(None) };
+        Ok(match record.transaction.cmp(&transaction) {
+            std::cmp::Ordering::Less => None,
+            std::cmp::Ordering::Equal => Some(record.outcome),
+            std::cmp::Ordering::Greater => Some(Outcome::Aborted(Abort::Superseded)),
+        })
+    }
+
+    fn commit(
+        &mut self,
+        index: Index,
+        client: ClientId,
+        transaction: u64,
+        output: Output,
+        commit: Commit,
+    ) -> Result<Applied, mvcc::Error> {
+        if let Some(outcome) = self.outcome(client, transaction)? {
+            self.store.commit(index, [], [])?;
+            return Ok(Applied { client, transaction, outcome });
+        }
+        let (outcome, writes) = match self.store.validate(&commit)? {
+            Ok(()) => (Outcome::Committed { version: index, output }, commit.writes),
+            Err(conflict) => (Outcome::Aborted(conflict.into()), Vec::new()),
+        };
+        let record = Self::encode(client, transaction, &outcome)?;
+        self.store.commit(index, writes, [record])?;
+        Ok(Applied { client, transaction, outcome })
+    }
+
+    fn resolve(&mut self, index: Index, client: ClientId, transaction: u64) -> Result<Applied, mvcc::Error> {
+        if let Some(outcome) = self.outcome(client, transaction)? {
+            self.store.commit(index, [], [])?;
+            return Ok(Applied { client, transaction, outcome });
+        }
+        let outcome = Outcome::Aborted(Abort::Resolved);
+        let record = Self::encode(client, transaction, &outcome)?;
+        self.store.commit(index, [], [record])?;
+        Ok(Applied { client, transaction, outcome })
+    }
+
+    fn collect(&mut self, index: Index, watermark: Version) -> Result<(), mvcc::Error> {
+        // The watermark moves before the applied position does: a crash in between applies this entry again, which
+        // finds the watermark moved. The other order would leave a replica that decides differently from then on.
+        if watermark > self.store.watermark() && watermark < index {
+            let removed = self.store.collect(watermark)?;
+            tracing::debug!(index, watermark, removed, "collected old versions");
+        }
+        self.store.commit(index, [], [])
+    }
+
+    fn record(&self, client: ClientId) -> Result<Option<Record>, mvcc::Error> {
+        let Some(bytes) = self.store.get_meta(&Self::record_key(client))? else { return Ok(None) };
+        Ok(Some(value::deserialize(&bytes).map_err(storage::Error::from)?))
+    }
+
+    fn record_key(client: ClientId) -> Vec<u8> {
+        let mut key = b"client/".to_vec();
+        key.extend_from_slice(&client.to_be_bytes());
+        key
+    }
+
+    fn encode(
+        client: ClientId,
+        transaction: u64,
+        outcome: &Outcome,
+    ) -> Result<(Vec<u8>, Option<Vec<u8>>), mvcc::Error> {
+        let record = Record { transaction, outcome: outcome.clone() };
+        Ok((Self::record_key(client), Some(value::serialize(&record).map_err(storage::Error::from)?)))
+    }
+}
+
+impl From<Conflict> for Abort {
+    fn from(conflict: Conflict) -> Self {
+        match conflict {
+            Conflict::Write { version, .. } => Self::Conflict { version, written: true },
+            Conflict::Read { version, .. } => Self::Conflict { version, written: false },
+            Conflict::TooOld { watermark } => Self::TooOld { watermark },
+        }
+    }
+}

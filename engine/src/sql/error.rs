@@ -1,0 +1,176 @@
+//! Errors of SQL statements, with the SQLSTATE codes that PostgreSQL gives them.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{mvcc, storage};
+
+/// A SQLSTATE code: five characters, of which the first two are the class.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct SqlState([u8; 5]);
+
+macro_rules! states {
+    ($($(#[$doc:meta])* $name:ident = $code:literal;)*) => {
+        impl SqlState {
+            $($(#[$doc])* pub const $name: Self = Self(*$code);)*
+        }
+    };
+}
+
+states! {
+    /// The client lost its connection, or never had one.
+    CONNECTION_FAILURE = b"08006";
+    /// The construct is not supported.
+    FEATURE_NOT_SUPPORTED = b"0A000";
+    /// A text is too long for its column.
+    STRING_TOO_LONG = b"22001";
+    /// A number is out of range.
+    NUMERIC_OUT_OF_RANGE = b"22003";
+    /// Division by zero.
+    DIVISION_BY_ZERO = b"22012";
+    /// A parameter or an option has a value that it cannot have.
+    INVALID_PARAMETER_VALUE = b"22023";
+    /// LIKE has a pattern that ends in its escape character.
+    INVALID_ESCAPE_SEQUENCE = b"22025";
+    /// A text does not spell a value of its type.
+    INVALID_TEXT_REPRESENTATION = b"22P02";
+    /// A negative LIMIT.
+    INVALID_LIMIT = b"2201W";
+    /// A negative OFFSET.
+    INVALID_OFFSET = b"2201X";
+    /// NULL in a NOT NULL column.
+    NOT_NULL_VIOLATION = b"23502";
+    /// A duplicate key.
+    UNIQUE_VIOLATION = b"23505";
+    /// A write in a READ ONLY transaction.
+    READ_ONLY_TRANSACTION = b"25006";
+    /// There is no open transaction.
+    NO_ACTIVE_TRANSACTION = b"25P01";
+    /// The transaction has failed.
+    IN_FAILED_TRANSACTION = b"25P02";
+    /// The transaction was rolled back for a reason of its own.
+    TRANSACTION_ROLLBACK = b"40000";
+    /// Another transaction came first.
+    SERIALIZATION_FAILURE = b"40001";
+    /// Whether the statement took effect is not known.
+    STATEMENT_COMPLETION_UNKNOWN = b"40003";
+    /// The statement does not parse.
+    SYNTAX_ERROR = b"42601";
+    /// A column is named twice.
+    DUPLICATE_COLUMN = b"42701";
+    /// A column name could mean several.
+    AMBIGUOUS_COLUMN = b"42702";
+    /// There is no such column.
+    UNDEFINED_COLUMN = b"42703";
+    /// Types do not fit.
+    DATATYPE_MISMATCH = b"42804";
+    /// There is no such function or operator for these types.
+    UNDEFINED_FUNCTION = b"42883";
+    /// There is no such table.
+    UNDEFINED_TABLE = b"42P01";
+    /// A parameter has no value.
+    UNDEFINED_PARAMETER = b"42P02";
+    /// The table exists.
+    DUPLICATE_TABLE = b"42P07";
+    /// A column cannot be used here.
+    INVALID_COLUMN_REFERENCE = b"42P10";
+    /// The table's definition makes no sense.
+    INVALID_TABLE_DEFINITION = b"42P16";
+    /// A limit of this implementation.
+    PROGRAM_LIMIT_EXCEEDED = b"54000";
+    /// The statement is nested too deeply.
+    STATEMENT_TOO_COMPLEX = b"54001";
+    /// The snapshot's versions were garbage-collected.
+    SNAPSHOT_TOO_OLD = b"72000";
+    /// A bug.
+    INTERNAL_ERROR = b"XX000";
+}
+
+impl SqlState {
+    /// The five characters.
+    pub fn code(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or("XX000")
+    }
+}
+
+impl fmt::Display for SqlState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code())
+    }
+}
+
+/// An error that the client is told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{message}{} ({state}){}",
+    position.map(|(line, column)| format!(" at line {line}, column {column}")).unwrap_or_default(),
+    hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default())]
+pub struct Error {
+    /// The class of the error.
+    pub state: SqlState,
+    /// What is wrong.
+    pub message: String,
+    /// Line and column in the statement, from 1.
+    pub position: Option<(u64, u64)>,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+impl Error {
+    /// An error without position and hint.
+    pub fn new(state: SqlState, message: impl Into<String>) -> Self {
+        Self { state, message: message.into(), position: None, hint: None }
+    }
+
+    /// What is not supported, by name.
+    pub fn unsupported(construct: impl fmt::Display) -> Self {
+        Self::new(SqlState::FEATURE_NOT_SUPPORTED, format!("{construct} is not supported"))
+    }
+
+    /// Adds what to do about it.
+    #[must_use]
+    pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Adds the place, unless it has one.
+    #[must_use]
+    pub fn at(mut self, position: Option<(u64, u64)>) -> Self {
+        self.position = self.position.or(position);
+        self
+    }
+}
+
+/// Why a statement failed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// The client is told, and life goes on.
+    #[error(transparent)]
+    Sql(#[from] Error),
+    /// The store failed: the process must stop.
+    #[error(transparent)]
+    Storage(#[from] storage::Error),
+}
+
+impl From<mvcc::Error> for Failure {
+    fn from(error: mvcc::Error) -> Self {
+        let (state, hint) = match &error {
+            mvcc::Error::Storage(error) => return Self::Storage(error.clone()),
+            mvcc::Error::ReadOnly => (SqlState::READ_ONLY_TRANSACTION, None),
+            mvcc::Error::SnapshotTooOld { .. } => (SqlState::SNAPSHOT_TOO_OLD, Some("begin again")),
+            mvcc::Error::Future { .. } => (SqlState::INVALID_PARAMETER_VALUE, None),
+        };
+        let error = Error::new(state, error.to_string());
+        Self::Sql(match hint {
+            Some(hint) => error.with_hint(hint),
+            None => error,
+        })
+    }
+}
+
+impl From<crate::encoding::Error> for Failure {
+    fn from(error: crate::encoding::Error) -> Self {
+        Self::Storage(error.into())
+    }
+}

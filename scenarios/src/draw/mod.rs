@@ -1,0 +1,134 @@
+//! Draws a scenario from bytes.
+//!
+//! There is one door: bytes are read as a scenario. A seed goes through it with the bytes that its named streams give
+//! ([`expand`]), a fuzzer with its own. Each component (options, network, disk, clocks, workload, faults, each client)
+//! reads a region of its own, so that an override, say of the number of operations, does not shift what the others draw.
+//!
+//! Seeds have character, after the *swarm testing* of Groce et al.: every seed draws its own rates and sizes, and turns whole
+//! classes of faults off, so that some runs meet one kind of trouble in plenty instead of all meeting a little of each.
+
+mod environment;
+mod faults;
+mod programs;
+mod region;
+
+use crate::scenario::{FaultsMode, Scenario, WorkloadKind};
+use crate::streams::stream;
+use arbitrary::{Arbitrary, Unstructured};
+use rand_core::Rng as _;
+use region::{CLIENT, CLIENT_REGION, CLIENT_REGIONS, REGIONS, Record, Region};
+
+/// What is not left to the draw.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Overrides {
+    /// The workload.
+    pub scenario: Option<WorkloadKind>,
+    /// How many nodes, at least 1.
+    pub nodes: Option<u8>,
+    /// How many clients, at least 1.
+    pub clients: Option<u32>,
+    /// How many operations in all. They are shared out evenly, rounded up.
+    pub ops: Option<usize>,
+    /// How hostile. [`FaultsMode::Full`] when not given.
+    pub faults: Option<FaultsMode>,
+}
+
+/// The bytes of a seed: as input of [`Scenario::arbitrary`](Arbitrary::arbitrary) they give what [`Scenario::draw`] gives, and a
+/// fuzzer can start from them.
+pub fn expand(seed: u64) -> Vec<u8> {
+    let mut bytes = seed.to_le_bytes().to_vec();
+    let clients = (1..=u64::from(CLIENT_REGIONS)).map(|id| (CLIENT, id, CLIENT_REGION));
+    for (name, index, size) in REGIONS.into_iter().map(|(name, size)| (name, 0, size)).chain(clients) {
+        let start = bytes.len();
+        bytes.resize(start + size, 0);
+        stream(seed, name, index).fill_bytes(&mut bytes[start..]);
+    }
+    bytes
+}
+
+impl Scenario {
+    /// The scenario of a seed.
+    pub fn draw(seed: u64, overrides: &Overrides) -> Self {
+        Self::read(&[], seed, overrides)
+    }
+
+    /// The scenario of the bytes that `u` holds; the seed continues them where they end, and names the streams of the run.
+    pub fn arbitrary_with(u: &mut Unstructured<'_>, seed: u64, overrides: &Overrides) -> arbitrary::Result<Self> {
+        Ok(Self::read(u.bytes(u.len())?, seed, overrides))
+    }
+
+    fn read(input: &[u8], seed: u64, overrides: &Overrides) -> Self {
+        let mode = overrides.faults.unwrap_or_default();
+        let region = |name| Region::new(input, seed, name);
+
+        let mut options: Record<128> = region("options").record();
+        let size = Size::draw(&mut options, overrides);
+        let network = environment::network(&mut region("network").record(), mode);
+        let disk = environment::disk(&mut region("disk").record(), mode);
+        let clocks = environment::clocks(&mut region("clocks"), size.nodes, mode);
+        let engine = environment::engine(&mut options, &network, &disk);
+        let election_us = u64::from(engine.tick_ms) * u64::from(engine.election_ticks) * 1_000;
+        let client_timeout_ms = (election_us * options.range(1, 4) / 1_000).clamp(200, 5_000) as u32;
+        let patience = options.range(1, 8) as u32;
+        let restart_us = options.scale(20_000, 2_000_000);
+        let conflict_retries = options.below(4) as u32;
+
+        let plan = programs::Plan::draw(&mut region("workload").record(), &size, overrides.scenario);
+        let clients = (1..=size.clients).map(|id| plan.program(id, &mut Region::client(input, seed, id))).collect();
+        let faults = faults::schedule(&mut region("faults"), &size, mode);
+
+        Self {
+            seed,
+            faults_mode: mode,
+            nodes: size.nodes,
+            engine,
+            network,
+            disk,
+            clocks,
+            faults,
+            restart_us,
+            client_timeout_ms,
+            patience,
+            // Programs are made to last about as long as the faults; waiting for answers comes on top.
+            safety_us: size.horizon_us + 10_000_000 + size.steps as u64 * 100_000,
+            liveness_us: (election_us * 100).clamp(30_000_000, 300_000_000),
+            workload: plan.workload,
+            conflict_retries,
+            clients,
+        }
+    }
+}
+
+/// Sizes that several components depend on.
+struct Size {
+    nodes: u8,
+    clients: u32,
+    /// For each client.
+    steps: usize,
+    /// When the last fault is over.
+    horizon_us: u64,
+}
+
+impl Size {
+    fn draw(record: &mut Record<128>, overrides: &Overrides) -> Self {
+        let nodes = [5, 3, 4, 7, 2, 1][record.weighted(&[70, 18, 4, 4, 2, 2])];
+        let clients = record.range(3, 10) as u32;
+        let operations = record.range(160, 240) as usize;
+        let horizon_us = record.range(4_000_000, 20_000_000);
+        let nodes = overrides.nodes.unwrap_or(nodes).max(1);
+        let clients = overrides.clients.unwrap_or(clients).max(1);
+        let steps = overrides.ops.unwrap_or(operations).div_ceil(clients as usize);
+        Self { nodes, clients, steps, horizon_us }
+    }
+}
+
+/// For fuzzers: the first 8 bytes are the seed, the rest goes by regions.
+impl<'a> Arbitrary<'a> for Scenario {
+    fn arbitrary(u: &mut Unstructured<'a>) -> arbitrary::Result<Self> {
+        let seed = u64::arbitrary(u)?;
+        Self::arbitrary_with(u, seed, &Overrides::default())
+    }
+}
+
+#[cfg(test)]
+mod tests;

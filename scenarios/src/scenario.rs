@@ -1,0 +1,428 @@
+//! A scenario as data: everything that a universe needs, in the form in which a trace keeps it.
+//!
+//! Times are integers with their unit in the name, rates are integers in parts per million: a scenario means exactly
+//! the same on every platform. Node and client ids count from 1. A scenario that comes from outside must pass
+//! [`Scenario::validate`] before it is run; [`Scenario::from_json`] does both.
+
+use crate::fault::Fault;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::str::FromStr;
+
+/// Everything that a universe needs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scenario {
+    /// Names the [streams](crate::streams) of what is decided while the universe runs.
+    pub seed: u64,
+    /// How hostile the universe was drawn; what is in it, is in the other fields.
+    pub faults_mode: FaultsMode,
+    /// How many nodes there are; their ids are 1 to this.
+    pub nodes: u8,
+    /// The nodes' options.
+    pub engine: EngineOptions,
+    /// The network.
+    pub network: NetworkOptions,
+    /// Every node's disk.
+    pub disk: DiskOptions,
+    /// Each node's clock, node 1 first.
+    pub clocks: Vec<Clock>,
+    /// What goes wrong, in order of time.
+    pub faults: Vec<Fault>,
+    /// How long a node stays down that stopped by itself, because its disk failed.
+    pub restart_us: u64,
+    /// How long a client waits for an answer before it asks again.
+    pub client_timeout_ms: u32,
+    /// How many times a client asks again before the outcome is unknown.
+    pub patience: u32,
+    /// When the safety phase ends at the latest: operations that are not done then are unknown.
+    pub safety_us: u64,
+    /// How long the healed cluster may take to make progress and to converge.
+    pub liveness_us: u64,
+    /// The data that clients work on.
+    pub workload: Workload,
+    /// How many times a client repeats an operation that failed for a conflict, each time as a new operation.
+    pub conflict_retries: u32,
+    /// What each client does.
+    pub clients: Vec<ClientProgram>,
+}
+
+/// How hostile a drawn universe is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FaultsMode {
+    /// Nothing goes wrong.
+    None,
+    /// Rates are low, and at most one node is down at a time.
+    Light,
+    /// Anything goes; whole classes of faults are off by the draw of the seed.
+    #[default]
+    Full,
+}
+
+/// The nodes' options.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EngineOptions {
+    /// How often a node is woken, in milliseconds of its own clock.
+    pub tick_ms: u32,
+    /// The shortest election timeout, in ticks; the longest is twice that.
+    pub election_ticks: u32,
+    /// Time between a leader's heartbeats, in ticks.
+    pub heartbeat_ticks: u32,
+    /// The most log entries in one message.
+    pub max_entries_per_append: u32,
+    /// The most bytes of log entries in one message, unless a single entry is longer.
+    pub max_bytes_per_append: u32,
+    /// The most messages with entries that are on their way to one follower.
+    pub max_inflight: u32,
+    /// How many log positions back can be read; older versions are garbage-collected. `None` keeps all.
+    pub retention: Option<u64>,
+    /// Where applied state is kept.
+    pub storage: StorageOptions,
+    /// How many log entries are applied between two flushes of the storage.
+    pub flush_every: u32,
+}
+
+/// The storage of applied state.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum StorageOptions {
+    /// In memory: a restarted node applies its whole log again.
+    Memory,
+    /// An append-only file of records, with the keys in memory.
+    BitCask {
+        /// Compact when at least this much of the file is garbage, in percent.
+        compact_garbage_percent: u8,
+        /// Never compact for less garbage than this many bytes.
+        compact_min_bytes: u64,
+    },
+}
+
+/// A distribution of latencies: never less than the minimum, exponential above it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Latency {
+    /// The least.
+    pub min_us: u64,
+    /// The mean. At least the minimum.
+    pub mean_us: u64,
+}
+
+/// The network between nodes and clients. Rates are in parts per million of the messages.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NetworkOptions {
+    /// How long a message takes.
+    pub latency: Latency,
+    /// How many messages are in the tail.
+    pub tail_ppm: u32,
+    /// How much longer a message in the tail takes, at most.
+    pub tail_us: u64,
+    /// How many messages are lost.
+    pub loss_ppm: u32,
+    /// How many messages arrive twice.
+    pub duplicate_ppm: u32,
+    /// How many messages leave the order of their link.
+    pub reorder_ppm: u32,
+    /// How much later such a message arrives, at most.
+    pub reorder_us: u64,
+}
+
+/// A node's disk. Rates are in parts per million.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DiskOptions {
+    /// How long a write takes.
+    pub write: Latency,
+    /// How long a sync takes.
+    pub sync: Latency,
+    /// How many reads fail.
+    pub eio_read_ppm: u32,
+    /// How many writes fail.
+    pub eio_write_ppm: u32,
+    /// How many syncs fail.
+    pub eio_sync_ppm: u32,
+    /// How many operations stall.
+    pub stall_ppm: u32,
+    /// How long a stalled operation takes, at most.
+    pub stall_ms: u32,
+    /// How many unsynced sectors are lost when the power fails. Which ones is drawn for each: any subset can go.
+    pub lose_unsynced_ppm: u32,
+    /// How many of the writes in flight are torn when the power fails: some of their sectors persist, some do not.
+    pub tear_ppm: u32,
+    /// How many unsynced changes of a directory are lost when the power fails.
+    pub lose_dir_ppm: u32,
+}
+
+/// The error of a node's clock.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Clock {
+    /// How far ahead it is when the universe begins.
+    pub skew_us: i64,
+    /// How much too fast it runs, in parts per million.
+    pub drift_ppm: i32,
+}
+
+/// A workload's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WorkloadKind {
+    /// Single rows that are read, written, compared and set, inserted and deleted.
+    Register,
+    /// Transfers between accounts, whose total never changes.
+    Bank,
+    /// Transactions that append to lists and read them.
+    Append,
+}
+
+/// The data that clients work on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Workload {
+    /// Single rows.
+    Register {
+        /// How many keys there are: 0 to this.
+        keys: u32,
+    },
+    /// Accounts.
+    Bank {
+        /// How many accounts there are: 0 to this.
+        accounts: u32,
+        /// What each holds in the beginning.
+        balance: i64,
+    },
+    /// Lists.
+    Append {
+        /// How many lists there are: 0 to this.
+        lists: u32,
+    },
+}
+
+/// What a client does, one step after the other.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClientProgram {
+    /// Unique, from 1.
+    pub id: u32,
+    /// The steps.
+    pub steps: Vec<Step>,
+}
+
+/// One step of a client.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Step {
+    /// How long the client waits before it.
+    pub think_us: u64,
+    /// What it does then.
+    #[serde(rename = "do")]
+    pub operation: Operation,
+}
+
+/// What a client does in a step. Values that are written are not part of it: each is used once in a run, and says who
+/// wrote it (client 3 writes 3000001, 3000002, …), so that a checker can tell from a value where it came from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Operation {
+    /// register: reads a row.
+    Read {
+        /// The row's key.
+        key: u32,
+    },
+    /// register: changes a row, if there is one.
+    Write {
+        /// The row's key.
+        key: u32,
+    },
+    /// register: changes a row if it holds what this client last saw in it.
+    CompareAndSet {
+        /// The row's key.
+        key: u32,
+    },
+    /// register: inserts a row; fails when there is one.
+    Insert {
+        /// The row's key.
+        key: u32,
+    },
+    /// register: deletes a row, if there is one.
+    Delete {
+        /// The row's key.
+        key: u32,
+    },
+    /// bank: moves money, if the account holds enough.
+    Transfer {
+        /// The account to take from.
+        from: u32,
+        /// The account to give to.
+        to: u32,
+        /// How much.
+        amount: i64,
+    },
+    /// bank: deletes an account, after moving all of its money to another.
+    Close {
+        /// The account.
+        account: u32,
+        /// Where its money goes.
+        heir: u32,
+    },
+    /// bank: inserts an account, with money from another.
+    Open {
+        /// The account.
+        account: u32,
+        /// Where its money comes from.
+        from: u32,
+        /// How much.
+        amount: i64,
+    },
+    /// bank: reads all accounts in one transaction.
+    ReadAccounts {
+        /// How many log positions before the newest one that the client has seen; `None` reads the present.
+        back: Option<u64>,
+    },
+    /// append: appends to a list, in a statement of its own.
+    Append {
+        /// The list.
+        list: u32,
+    },
+    /// append: reads a list, in a statement of its own.
+    ReadList {
+        /// The list.
+        list: u32,
+    },
+    /// append: several appends and reads in one transaction.
+    Transaction {
+        /// In this order.
+        operations: Vec<MicroOperation>,
+    },
+}
+
+/// One statement of an append transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum MicroOperation {
+    /// Appends to a list.
+    Append {
+        /// The list.
+        list: u32,
+    },
+    /// Reads a list.
+    Read {
+        /// The list.
+        list: u32,
+    },
+}
+
+impl Scenario {
+    /// The name of what is run, as given to `--scenario`.
+    pub fn name(&self) -> &'static str {
+        self.workload.kind().name()
+    }
+
+    /// How many operations all clients have to do.
+    pub fn operations(&self) -> usize {
+        self.clients.iter().map(|client| client.steps.len()).sum()
+    }
+}
+
+impl Workload {
+    /// Which one it is.
+    pub fn kind(&self) -> WorkloadKind {
+        match self {
+            Self::Register { .. } => WorkloadKind::Register,
+            Self::Bank { .. } => WorkloadKind::Bank,
+            Self::Append { .. } => WorkloadKind::Append,
+        }
+    }
+}
+
+impl WorkloadKind {
+    /// All workloads.
+    pub const ALL: [Self; 3] = [Self::Register, Self::Bank, Self::Append];
+
+    /// The name that selects it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Register => "register",
+            Self::Bank => "bank",
+            Self::Append => "append",
+        }
+    }
+}
+
+impl Operation {
+    /// Which workload it belongs to.
+    pub fn workload(&self) -> WorkloadKind {
+        match self {
+            Self::Read { .. }
+            | Self::Write { .. }
+            | Self::CompareAndSet { .. }
+            | Self::Insert { .. }
+            | Self::Delete { .. } => WorkloadKind::Register,
+            Self::Transfer { .. } | Self::Close { .. } | Self::Open { .. } | Self::ReadAccounts { .. } => {
+                WorkloadKind::Bank
+            }
+            Self::Append { .. } | Self::ReadList { .. } | Self::Transaction { .. } => WorkloadKind::Append,
+        }
+    }
+
+    /// Its name, for counting.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Read { .. } => "read",
+            Self::Write { .. } => "write",
+            Self::CompareAndSet { .. } => "compare-and-set",
+            Self::Insert { .. } => "insert",
+            Self::Delete { .. } => "delete",
+            Self::Transfer { .. } => "transfer",
+            Self::Close { .. } => "close",
+            Self::Open { .. } => "open",
+            Self::ReadAccounts { back: None } => "read all",
+            Self::ReadAccounts { back: Some(_) } => "read all as of",
+            Self::Append { .. } => "append",
+            Self::ReadList { .. } => "read list",
+            Self::Transaction { .. } => "transaction",
+        }
+    }
+}
+
+impl fmt::Display for WorkloadKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for WorkloadKind {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name).ok_or_else(|| {
+            let names = Self::ALL.map(Self::name).join(", ");
+            format!("there is no scenario {name:?}: choose one of {names}")
+        })
+    }
+}
+
+impl fmt::Display for FaultsMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::None => "none",
+            Self::Light => "light",
+            Self::Full => "full",
+        })
+    }
+}
+
+impl FromStr for FaultsMode {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        match name {
+            "none" => Ok(Self::None),
+            "light" => Ok(Self::Light),
+            "full" => Ok(Self::Full),
+            _ => Err(format!("there is no faults mode {name:?}: choose one of none, light, full")),
+        }
+    }
+}

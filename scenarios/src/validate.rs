@@ -1,0 +1,345 @@
+//! Checks a scenario that comes from outside, before anything believes it.
+//!
+//! The limits keep a universe within sane memory and time; everything that is drawn is well inside them.
+
+use crate::fault::{Fault, FaultKind, Partition, Side};
+use crate::scenario::{
+    ClientProgram, DiskOptions, EngineOptions, Latency, MicroOperation, NetworkOptions, Operation, Scenario,
+    StorageOptions, Workload,
+};
+use std::collections::BTreeSet;
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+
+/// Why a scenario cannot be run.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// It is not the JSON of a scenario.
+    #[error("not a scenario: {0}")]
+    Json(String),
+    /// A field holds what makes no sense.
+    #[error("{field}: {reason}")]
+    Field {
+        /// Where, like `faults[3].kind.crash.node`.
+        field: String,
+        /// What does not hold.
+        reason: String,
+    },
+}
+
+const MILLION: u32 = 1_000_000;
+/// A day of virtual time.
+const DAY_US: u64 = 86_400_000_000;
+/// An hour: the most that a clock may be off.
+const HOUR_US: i64 = 3_600_000_000;
+/// The most nodes of a scenario.
+pub const MAX_NODES: u8 = 15;
+/// The most clients of a scenario.
+pub const MAX_CLIENTS: u32 = 1_024;
+/// The most steps of all clients together.
+pub const MAX_STEPS: usize = 1_000_000;
+const MAX_FAULTS: usize = 10_000;
+const MAX_KEYS: u32 = 100_000;
+/// Unique values leave a client this many, see [`Operation`].
+const MAX_STEPS_PER_CLIENT: usize = 100_000;
+const MAX_CONFLICT_RETRIES: u32 = 5;
+const MAX_MICRO_OPERATIONS: usize = 64;
+
+impl Scenario {
+    /// Reads a scenario from JSON and validates it.
+    pub fn from_json(text: &str) -> Result<Self, Error> {
+        let scenario: Self = serde_json::from_str(text).map_err(|error| Error::Json(error.to_string()))?;
+        scenario.validate()?;
+        Ok(scenario)
+    }
+
+    /// Checks that the scenario can be run: ids in range, counts and times bounded, operations that fit the workload.
+    pub fn validate(&self) -> Result<(), Error> {
+        within("nodes", self.nodes, 1..=MAX_NODES)?;
+        self.engine.validate()?;
+        self.network.validate()?;
+        self.disk.validate()?;
+        if self.clocks.len() != usize::from(self.nodes) {
+            return Err(error("clocks", format!("{} clocks for {} nodes", self.clocks.len(), self.nodes)));
+        }
+        for (i, clock) in self.clocks.iter().enumerate() {
+            within(&format!("clocks[{i}].skew_us"), clock.skew_us, -HOUR_US..=HOUR_US)?;
+            within(&format!("clocks[{i}].drift_ppm"), clock.drift_ppm, -500_000..=500_000)?;
+        }
+        within("restart_us", self.restart_us, 0..=DAY_US)?;
+        within("client_timeout_ms", self.client_timeout_ms, 1..=600_000)?;
+        within("patience", self.patience, 0..=1_000)?;
+        within("safety_us", self.safety_us, 1..=DAY_US)?;
+        within("liveness_us", self.liveness_us, 1..=DAY_US)?;
+        within("conflict_retries", self.conflict_retries, 0..=MAX_CONFLICT_RETRIES)?;
+        match self.workload {
+            Workload::Register { keys } => within("workload.register.keys", keys, 1..=MAX_KEYS)?,
+            Workload::Bank { accounts, balance } => {
+                within("workload.bank.accounts", accounts, 1..=MAX_KEYS)?;
+                within("workload.bank.balance", balance, 0..=1_000_000_000)?;
+            }
+            Workload::Append { lists } => within("workload.append.lists", lists, 1..=MAX_KEYS)?,
+        }
+        self.validate_clients()?;
+        within("faults.length", self.faults.len(), 0..=MAX_FAULTS)?;
+        let clients: BTreeSet<u32> = self.clients.iter().map(|client| client.id).collect();
+        for (i, fault) in self.faults.iter().enumerate() {
+            let place = Place { field: format!("faults[{i}]"), nodes: self.nodes, clients: &clients };
+            place.fault(fault)?;
+            if i > 0 && fault.at_us < self.faults[i - 1].at_us {
+                return Err(error(&place.within("at_us"), "earlier than the fault before it"));
+            }
+        }
+        Ok(())
+    }
+
+    fn validate_clients(&self) -> Result<(), Error> {
+        within("clients.length", self.clients.len(), 1..=MAX_CLIENTS as usize)?;
+        let mut ids = BTreeSet::new();
+        let mut steps = 0;
+        for (i, ClientProgram { id, steps: program }) in self.clients.iter().enumerate() {
+            within(&format!("clients[{i}].id"), *id, 1..=MAX_CLIENTS)?;
+            if !ids.insert(id) {
+                return Err(error(&format!("clients[{i}].id"), format!("two clients have the id {id}")));
+            }
+            within(&format!("clients[{i}].steps.length"), program.len(), 0..=MAX_STEPS_PER_CLIENT)?;
+            steps += program.len();
+            for (j, step) in program.iter().enumerate() {
+                let field = || format!("clients[{i}].steps[{j}]");
+                if step.think_us > DAY_US {
+                    return Err(error(&format!("{}.think_us", field()), "longer than a day"));
+                }
+                self.workload.accepts(&step.operation).map_err(|reason| error(&format!("{}.do", field()), reason))?;
+            }
+        }
+        within("clients: all steps", steps, 0..=MAX_STEPS)
+    }
+}
+
+impl Workload {
+    fn accepts(&self, operation: &Operation) -> Result<(), String> {
+        if operation.workload() != self.kind() {
+            return Err(format!("{:?} is no operation of {}", operation.name(), self.kind()));
+        }
+        let (what, count) = match *self {
+            Self::Register { keys } => ("key", keys),
+            Self::Bank { accounts, .. } => ("account", accounts),
+            Self::Append { lists } => ("list", lists),
+        };
+        let known = |id: u32| {
+            if id < count { Ok(()) } else { Err(format!("{what} {id} is not one of the {count}, which count from 0")) }
+        };
+        let distinct = |a: u32, b: u32| if a == b { Err(format!("both accounts are {a}")) } else { Ok(()) };
+        let positive = |amount: i64| {
+            if (1..=1_000_000_000).contains(&amount) { Ok(()) } else { Err(format!("an amount of {amount}")) }
+        };
+        match *operation {
+            Operation::Read { key: id }
+            | Operation::Write { key: id }
+            | Operation::CompareAndSet { key: id }
+            | Operation::Insert { key: id }
+            | Operation::Delete { key: id }
+            | Operation::Append { list: id }
+            | Operation::ReadList { list: id } => known(id),
+            Operation::Transfer { from, to, amount } => {
+                known(from).and(known(to)).and(distinct(from, to)).and(positive(amount))
+            }
+            Operation::Close { account, heir } => known(account).and(known(heir)).and(distinct(account, heir)),
+            Operation::Open { account, from, amount } => {
+                known(account).and(known(from)).and(distinct(account, from)).and(positive(amount))
+            }
+            Operation::ReadAccounts { .. } => Ok(()),
+            Operation::Transaction { ref operations } => {
+                if operations.is_empty() || operations.len() > MAX_MICRO_OPERATIONS {
+                    return Err(format!("{} operations, not 1 to {MAX_MICRO_OPERATIONS}", operations.len()));
+                }
+                operations.iter().try_for_each(|&micro| match micro {
+                    MicroOperation::Append { list } | MicroOperation::Read { list } => known(list),
+                })
+            }
+        }
+    }
+}
+
+impl EngineOptions {
+    fn validate(&self) -> Result<(), Error> {
+        within("engine.tick_ms", self.tick_ms, 1..=10_000)?;
+        within("engine.election_ticks", self.election_ticks, 2..=1_000)?;
+        within("engine.heartbeat_ticks", self.heartbeat_ticks, 1..=self.election_ticks - 1)?;
+        within("engine.max_entries_per_append", self.max_entries_per_append, 1..=1_000_000)?;
+        within("engine.max_bytes_per_append", self.max_bytes_per_append, 1..=1 << 30)?;
+        within("engine.max_inflight", self.max_inflight, 1..=1_000_000)?;
+        if let Some(retention) = self.retention {
+            within("engine.retention", retention, 1..=u64::MAX / 2)?;
+        }
+        if let StorageOptions::BitCask { compact_garbage_percent, .. } = self.storage {
+            within("engine.storage.bit_cask.compact_garbage_percent", compact_garbage_percent, 1..=100)?;
+        }
+        within("engine.flush_every", self.flush_every, 1..=1_000_000)
+    }
+}
+
+impl NetworkOptions {
+    fn validate(&self) -> Result<(), Error> {
+        latency("network.latency", self.latency)?;
+        within("network.tail_us", self.tail_us, 0..=DAY_US)?;
+        within("network.reorder_us", self.reorder_us, 0..=DAY_US)?;
+        rate("network.tail_ppm", self.tail_ppm)?;
+        rate("network.loss_ppm", self.loss_ppm)?;
+        rate("network.duplicate_ppm", self.duplicate_ppm)?;
+        rate("network.reorder_ppm", self.reorder_ppm)
+    }
+}
+
+impl DiskOptions {
+    fn validate(&self) -> Result<(), Error> {
+        latency("disk.write", self.write)?;
+        latency("disk.sync", self.sync)?;
+        rate("disk.eio_read_ppm", self.eio_read_ppm)?;
+        rate("disk.eio_write_ppm", self.eio_write_ppm)?;
+        rate("disk.eio_sync_ppm", self.eio_sync_ppm)?;
+        rate("disk.stall_ppm", self.stall_ppm)?;
+        within("disk.stall_ms", self.stall_ms, 0..=600_000)?;
+        rate("disk.lose_unsynced_ppm", self.lose_unsynced_ppm)?;
+        rate("disk.tear_ppm", self.tear_ppm)?;
+        rate("disk.lose_dir_ppm", self.lose_dir_ppm)
+    }
+}
+
+/// Where in a scenario something is checked, and which ids exist.
+struct Place<'a> {
+    field: String,
+    nodes: u8,
+    clients: &'a BTreeSet<u32>,
+}
+
+impl Place<'_> {
+    fn within(&self, field: &str) -> String {
+        format!("{}.{field}", self.field)
+    }
+
+    fn fault(&self, fault: &Fault) -> Result<(), Error> {
+        within(&self.within("at_us"), fault.at_us, 0..=DAY_US)?;
+        match &fault.kind {
+            FaultKind::Crash { node, .. } => self.node("kind.crash.node", *node),
+            FaultKind::Restart { node } => self.node("kind.restart.node", *node),
+            FaultKind::Pause { node, for_us } => {
+                self.node("kind.pause.node", *node).and(self.duration("kind.pause.for_us", *for_us))
+            }
+            FaultKind::Partition { shape, for_us } => {
+                self.duration("kind.partition.for_us", *for_us).and(self.partition("kind.partition.shape", shape))
+            }
+            FaultKind::Heal => Ok(()),
+            FaultKind::DiskStall { node, for_us } => {
+                self.node("kind.disk_stall.node", *node).and(self.duration("kind.disk_stall.for_us", *for_us))
+            }
+            FaultKind::DiskErrors { node, for_us, read_ppm, write_ppm, sync_ppm } => {
+                self.node("kind.disk_errors.node", *node)?;
+                self.duration("kind.disk_errors.for_us", *for_us)?;
+                rate(&self.within("kind.disk_errors.read_ppm"), *read_ppm)?;
+                rate(&self.within("kind.disk_errors.write_ppm"), *write_ppm)?;
+                rate(&self.within("kind.disk_errors.sync_ppm"), *sync_ppm)
+            }
+            FaultKind::LatencySpike { factor, for_us } => {
+                within(&self.within("kind.latency_spike.factor"), *factor, 1..=1_000_000)?;
+                self.duration("kind.latency_spike.for_us", *for_us)
+            }
+        }
+    }
+
+    fn partition(&self, field: &str, shape: &Partition) -> Result<(), Error> {
+        let name = |part: &str| format!("{field}.{part}");
+        match shape {
+            Partition::Halves { left, right } => {
+                self.side(&name("halves.left"), left)?;
+                self.side(&name("halves.right"), right)?;
+                self.disjoint(&name("halves"), left, right)
+            }
+            Partition::Isolate { node, .. } => self.node(&name("isolate.node"), *node),
+            Partition::Bridge { node, left, right } => {
+                self.node(&name("bridge.node"), *node)?;
+                self.side(&name("bridge.left"), left)?;
+                self.side(&name("bridge.right"), right)?;
+                self.disjoint(&name("bridge"), left, right)?;
+                if left.nodes.contains(node) || right.nodes.contains(node) {
+                    return Err(error(&self.within(&name("bridge.node")), format!("node {node} is on a side too")));
+                }
+                Ok(())
+            }
+            Partition::Ring { nodes } => {
+                nodes.iter().try_for_each(|&node| self.node(&name("ring.nodes"), node))?;
+                let distinct: BTreeSet<&u8> = nodes.iter().collect();
+                if distinct.len() < nodes.len() {
+                    return Err(error(&self.within(&name("ring.nodes")), "a node is named twice"));
+                }
+                Ok(())
+            }
+            Partition::OneWay { from, to } => {
+                self.side(&name("one_way.from"), from)?;
+                self.side(&name("one_way.to"), to)
+            }
+            Partition::ClientSide { clients, nodes } => {
+                let side = Side { nodes: nodes.clone(), clients: clients.clone() };
+                self.side(&name("client_side"), &side)
+            }
+            Partition::Flapping { shape, cut_us, open_us } => {
+                self.duration(&name("flapping.cut_us"), *cut_us)?;
+                self.duration(&name("flapping.open_us"), *open_us)?;
+                if matches!(**shape, Partition::Flapping { .. }) {
+                    return Err(error(&self.within(&name("flapping.shape")), "flapping within flapping"));
+                }
+                self.partition(&name("flapping.shape"), shape)
+            }
+        }
+    }
+
+    fn node(&self, field: &str, node: u8) -> Result<(), Error> {
+        if (1..=self.nodes).contains(&node) {
+            Ok(())
+        } else {
+            Err(error(&self.within(field), format!("there is no node {node}: they are 1 to {}", self.nodes)))
+        }
+    }
+
+    fn duration(&self, field: &str, duration_us: u64) -> Result<(), Error> {
+        within(&self.within(field), duration_us, 1..=DAY_US)
+    }
+
+    fn side(&self, field: &str, side: &Side) -> Result<(), Error> {
+        side.nodes.iter().try_for_each(|&node| self.node(field, node))?;
+        match side.clients.iter().find(|client| !self.clients.contains(client)) {
+            Some(client) => Err(error(&self.within(field), format!("there is no client {client}"))),
+            None => Ok(()),
+        }
+    }
+
+    fn disjoint(&self, field: &str, left: &Side, right: &Side) -> Result<(), Error> {
+        if left.nodes.is_disjoint(&right.nodes) && left.clients.is_disjoint(&right.clients) {
+            Ok(())
+        } else {
+            Err(error(&self.within(field), "the sides have a member in common"))
+        }
+    }
+}
+
+fn error(field: &str, reason: impl Into<String>) -> Error {
+    Error::Field { field: field.to_owned(), reason: reason.into() }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "a range reads best where it is used")]
+fn within<T: PartialOrd + Display>(field: &str, value: T, range: RangeInclusive<T>) -> Result<(), Error> {
+    if range.contains(&value) {
+        Ok(())
+    } else {
+        Err(error(field, format!("{value} is not within {} to {}", range.start(), range.end())))
+    }
+}
+
+fn rate(field: &str, ppm: u32) -> Result<(), Error> {
+    within(field, ppm, 0..=MILLION)
+}
+
+fn latency(field: &str, latency: Latency) -> Result<(), Error> {
+    within(&format!("{field}.mean_us"), latency.mean_us, 0..=60_000_000)?;
+    within(&format!("{field}.min_us"), latency.min_us, 0..=latency.mean_us)
+}

@@ -1,0 +1,234 @@
+//! One client's session: runs statements and transactions, and puts on record what they saw.
+
+use crate::client::{Client, Failure};
+use crate::recorder::{Access, Attempt, Outcome, Recorder, RegisterAnswer, RegisterCall, Surprise};
+use engine::sql::types::Value;
+use engine::sql::{Error, Output, SqlState};
+use std::collections::BTreeMap;
+
+/// Each client has this many values of its own, see [`crate::Operation`].
+const VALUES_PER_CLIENT: i64 = 100_000_000;
+
+/// A client at work.
+pub(super) struct Session<'a, C: Client> {
+    pub(super) client: &'a mut C,
+    recorder: &'a mut Recorder,
+    /// What this client last saw of each register.
+    pub(super) seen: BTreeMap<u32, i64>,
+    /// The newest log position that this client has seen.
+    pub(super) position: u64,
+    values: i64,
+}
+
+/// Why a transaction does not go on.
+pub(super) enum Stop {
+    /// A statement failed, or may have.
+    Failure(Failure),
+    /// A statement gave an answer that makes no sense.
+    Surprise,
+}
+
+/// What to do at the end of a transaction.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Finish {
+    Commit,
+    Rollback,
+}
+
+/// How an operation ended, for the program that goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ended {
+    Ok,
+    /// Lost against another transaction: worth another try.
+    Conflict,
+    Failed,
+    Unknown,
+}
+
+impl<'a, C: Client> Session<'a, C> {
+    /// A session that knows that `position` exists.
+    pub(super) fn new(client: &'a mut C, recorder: &'a mut Recorder, position: u64) -> Self {
+        Self { client, recorder, seen: BTreeMap::new(), position, values: 0 }
+    }
+
+    /// A value that no one else writes.
+    pub(super) fn fresh_value(&mut self) -> i64 {
+        self.values += 1;
+        assert!(self.values < VALUES_PER_CLIENT, "a client's values are used up");
+        self.client.id() as i64 * VALUES_PER_CLIENT + self.values
+    }
+
+    /// Puts an operation on record. It counts as failed until something is sent that may commit.
+    pub(super) fn invoke(&mut self, name: &'static str) {
+        self.recorder.attempts.push(Attempt {
+            client: self.client.id(),
+            name,
+            invoked: self.client.now(),
+            completed: None,
+            outcome: Outcome::Failed,
+            conflict: false,
+            snapshot: None,
+            committed: None,
+            as_of: false,
+            accesses: Vec::new(),
+            register: None,
+            answer: None,
+        });
+    }
+
+    /// The operation at hand.
+    pub(super) fn attempt(&mut self) -> &mut Attempt {
+        self.recorder.attempts.last_mut().expect("an operation was invoked")
+    }
+
+    /// Notes what a register operation calls.
+    pub(super) fn call(&mut self, key: u32, call: RegisterCall) {
+        self.attempt().register = Some((key, call));
+    }
+
+    /// Notes what was answered to it.
+    pub(super) fn answer(&mut self, answer: RegisterAnswer) {
+        self.attempt().answer = Some(answer);
+    }
+
+    /// Notes a read or a write.
+    pub(super) fn access(&mut self, access: Access) {
+        self.attempt().accesses.push(access);
+    }
+
+    /// Notes an answer that no right database gives.
+    pub(super) fn surprise(&mut self, sql: &str, what: String) -> Stop {
+        let (client, at) = (self.client.id(), self.client.now());
+        self.recorder.surprises.push(Surprise { client, at, sql: sql.to_owned(), what });
+        Stop::Surprise
+    }
+
+    /// Executes a statement of the operation at hand. An error that only a fault of the database explains is a surprise.
+    pub(super) async fn execute(&mut self, sql: &str, params: &[Value]) -> Result<Output, Stop> {
+        match self.execute_any(sql, params).await {
+            Ok(output) => Ok(output),
+            Err(stop) => Err(self.judge(sql, stop)),
+        }
+    }
+
+    fn judge(&mut self, sql: &str, stop: Stop) -> Stop {
+        if let Stop::Failure(Failure::Failed(error)) = &stop
+            && !is_expected(error)
+        {
+            self.surprise(sql, format!("error {}: {error}", error.state.code()));
+        }
+        stop
+    }
+
+    /// Executes a statement of the operation at hand, whose errors the caller judges.
+    async fn execute_any(&mut self, sql: &str, params: &[Value]) -> Result<Output, Stop> {
+        match self.client.execute(sql, params).await {
+            Ok(executed) => {
+                let newest = executed.snapshot.max(executed.committed);
+                self.position = self.position.max(newest.unwrap_or(0));
+                let attempt = self.attempt();
+                attempt.snapshot = executed.snapshot.or(attempt.snapshot);
+                attempt.committed = executed.committed.or(attempt.committed);
+                Ok(executed.output)
+            }
+            Err(failure) => Err(Stop::Failure(failure)),
+        }
+    }
+
+    /// Executes a writing statement that is a transaction of its own: from here on, the outcome is unknown.
+    pub(super) async fn execute_alone(&mut self, sql: &str, params: &[Value]) -> Result<Output, Stop> {
+        self.attempt().outcome = Outcome::Unknown;
+        self.execute(sql, params).await
+    }
+
+    /// Executes an insertion that is a transaction of its own. `None` when the row is there already.
+    pub(super) async fn insert_alone(&mut self, sql: &str, params: &[Value]) -> Result<Option<Output>, Stop> {
+        self.attempt().outcome = Outcome::Unknown;
+        match self.execute_any(sql, params).await {
+            Ok(output) => Ok(Some(output)),
+            Err(Stop::Failure(Failure::Failed(error))) if error.state == SqlState::UNIQUE_VIOLATION => Ok(None),
+            Err(stop) => Err(self.judge(sql, stop)),
+        }
+    }
+
+    /// Executes a query and takes its rows.
+    pub(super) async fn query(&mut self, sql: &str, params: &[Value]) -> Result<Vec<Vec<Value>>, Stop> {
+        match self.execute(sql, params).await? {
+            Output::Select { rows, .. } => Ok(rows),
+            other => Err(self.surprise(sql, format!("a query returned {other:?}"))),
+        }
+    }
+
+    /// Executes a statement that must change exactly one row.
+    pub(super) async fn change_one(&mut self, sql: &str, params: &[Value]) -> Result<(), Stop> {
+        match self.execute(sql, params).await? {
+            Output::Insert { count: 1 } | Output::Update { count: 1 } | Output::Delete { count: 1 } => Ok(()),
+            other => Err(self.surprise(sql, format!("a change of one row returned {other:?}"))),
+        }
+    }
+
+    /// Runs a transaction: `begin`, the body, and what the body says to do in the end.
+    pub(super) async fn transaction(
+        &mut self,
+        begin: &str,
+        body: impl AsyncFnOnce(&mut Self) -> Result<Finish, Stop>,
+    ) -> Result<(), Stop> {
+        let result = match self.execute(begin, &[]).await {
+            Ok(_) => body(self).await,
+            Err(stop) => return Err(stop),
+        };
+        match result {
+            Ok(Finish::Commit) => {
+                let writes = |access: &Access| matches!(access, Access::Write { .. } | Access::Append { .. });
+                if self.attempt().accesses.iter().any(writes) {
+                    self.attempt().outcome = Outcome::Unknown;
+                }
+                self.execute("COMMIT", &[]).await.map(|_| ())
+            }
+            Ok(Finish::Rollback) => self.execute("ROLLBACK", &[]).await.map(|_| ()),
+            Err(stop) => {
+                // The answer does not matter: a transaction that is not committed never happens.
+                let _ = self.client.execute("ROLLBACK", &[]).await;
+                Err(stop)
+            }
+        }
+    }
+
+    /// Puts the end of the operation at hand on record.
+    pub(super) fn complete(&mut self, result: Result<(), Stop>) -> Ended {
+        let now = self.client.now();
+        let attempt = self.attempt();
+        match result {
+            Ok(()) => {
+                attempt.completed = Some(now);
+                attempt.outcome = Outcome::Ok;
+                Ended::Ok
+            }
+            Err(Stop::Failure(Failure::Failed(error))) => {
+                attempt.completed = Some(now);
+                attempt.outcome = Outcome::Failed;
+                attempt.conflict = is_conflict(&error);
+                if attempt.conflict { Ended::Conflict } else { Ended::Failed }
+            }
+            // What was noted at the time of sending holds: unknown if it could commit.
+            Err(Stop::Failure(Failure::Unknown { .. }) | Stop::Surprise) => match attempt.outcome {
+                Outcome::Failed => {
+                    attempt.completed = Some(now);
+                    Ended::Failed
+                }
+                Outcome::Ok | Outcome::Unknown => Ended::Unknown,
+            },
+        }
+    }
+}
+
+/// Whether the transaction lost against another.
+pub(super) fn is_conflict(error: &Error) -> bool {
+    error.state.code().starts_with("40")
+}
+
+/// Whether the error is one that faults and other clients explain. By SQLSTATE class: connection lost (08), transaction
+/// lost (25), rolled back (40), too few resources (53), node going away (57), snapshot too old (72).
+pub(super) fn is_expected(error: &Error) -> bool {
+    matches!(&error.state.code()[..2], "08" | "25" | "40" | "53" | "57" | "72")
+}
