@@ -98,7 +98,7 @@ pub struct Raft {
     pub(super) options: Options,
     pub(super) hard_state: HardState,
     /// What of `hard_state` is durable.
-    persisted_hard_state: HardState,
+    pub(super) persisted_hard_state: HardState,
     pub(super) log: MemoryLog,
     /// Known to be committed; on a follower possibly not durable here yet.
     commit: Index,
@@ -115,7 +115,8 @@ pub struct Raft {
 }
 
 impl Raft {
-    /// A node with what [`super::Log::open`] recovered. `peers` are the other voters; `seed` draws election timeouts.
+    /// A node with what [`super::Log::open`] recovered. `peers` are the other voters. `seed` draws election timeouts, and
+    /// marks this node's reads; it must differ in every life of the node.
     pub fn new(
         id: NodeId,
         peers: BTreeSet<NodeId>,
@@ -202,8 +203,8 @@ impl Raft {
             Message::Append { prev_index, prev_term, entries, commit, round } => {
                 self.step_append(from, prev_index, prev_term, entries, commit, round);
             }
-            Message::Accepted { index, round } => self.step_accepted(from, index, round),
-            Message::Rejected { prev_index, conflict_term, conflict_index, round } => {
+            Message::AppendAccepted { matched, round } => self.step_accepted(from, matched, round),
+            Message::AppendRejected { prev_index, conflict_term, conflict_index, round } => {
                 self.step_rejected(from, prev_index, conflict_term, conflict_index, round);
             }
             Message::Commit { index } => self.step_commit(from, index),
@@ -232,7 +233,7 @@ impl Raft {
     }
 
     /// The host has synced what [`Raft::unpersisted`] shows now (there was no other input in between). This can make
-    /// the only node of a cluster its leader, with an entry to store, so ask [`Raft::unpersisted`] again.
+    /// the only node of a cluster its leader, with an entry to store: then [`Raft::unpersisted`] shows that.
     pub fn persisted(&mut self) {
         self.persisted_hard_state = self.hard_state;
         self.log.mark_persisted();
@@ -245,15 +246,22 @@ impl Raft {
     }
 
     /// Messages to send. A leader starts what is due here: replication, heartbeats, a round of reads.
+    ///
+    /// # Panics
+    /// If there are messages, and the state behind them is not durable yet.
     pub fn take_messages(&mut self) -> Vec<Envelope> {
-        assert!(self.unpersisted().is_none(), "messages may leave only after the state behind them is durable");
+        if self.unpersisted().is_some() {
+            assert!(self.messages.is_empty(), "no message leaves before the state behind it is durable");
+            return Vec::new();
+        }
         self.start_round();
         self.replicate();
         std::mem::take(&mut self.messages)
     }
 
     /// Confirmed reads: the token, and the index that must be applied before reading. Ask after
-    /// [`Raft::take_messages`]. A token can be reported more than once.
+    /// [`Raft::take_messages`]. A token can be reported more than once; answers to an earlier life come under tokens that
+    /// nobody knows.
     pub fn take_reads(&mut self) -> Vec<(u64, Index)> {
         std::mem::take(&mut self.reads)
     }

@@ -119,7 +119,10 @@ impl Raft {
     }
 
     pub(super) fn step_vote_granted(&mut self, from: NodeId) {
-        self.count_vote(from);
+        // Before the candidacy is durable nobody has been asked.
+        if self.hard_state == self.persisted_hard_state {
+            self.count_vote(from);
+        }
     }
 
     pub(super) fn count_vote(&mut self, from: NodeId) {
@@ -133,7 +136,7 @@ impl Raft {
 }
 
 /// Steele, Lea and Flood's generator (2014), as a hash.
-fn splitmix64(value: u64) -> u64 {
+pub(super) fn splitmix64(value: u64) -> u64 {
     let mut mixed = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

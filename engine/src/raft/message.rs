@@ -90,15 +90,15 @@ pub enum Message {
         /// The leader's latest round of reads.
         round: u64,
     },
-    /// The follower's log equals the leader's up to `index`, durably.
-    Accepted {
+    /// The follower's log equals the leader's up to `matched`, durably.
+    AppendAccepted {
         /// The last position that the answered append covered.
-        index: Index,
+        matched: Index,
         /// The round of the answered append.
         round: u64,
     },
     /// The follower's log differs from the leader's at `prev_index`, or ends before it.
-    Rejected {
+    AppendRejected {
         /// Of the answered append.
         prev_index: Index,
         /// The term of the follower's entry at `prev_index`, or 0 when its log ends before.
@@ -115,7 +115,7 @@ pub enum Message {
     },
     /// A follower asks the leader for a position to read at.
     ReadIndex {
-        /// The follower's name for the read.
+        /// The follower's name for the read, different in each of its lives.
         token: u64,
     },
     /// A read that sees the state at `index` or later sees everything that was committed when it was asked for.

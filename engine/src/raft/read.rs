@@ -8,6 +8,7 @@
 //! A follower asks the leader, and gives up silently when the leader changes: its host asks again.
 
 use super::core::{Raft, State};
+use super::election::splitmix64;
 use super::message::{Envelope, Index, Message, NodeId};
 
 /// The reads that wait at a leader.
@@ -32,12 +33,14 @@ impl Rounds {
 
 impl Raft {
     /// Asks for a position to read at, which [`Raft::take_reads`] reports under `token`. If it does not, because a
-    /// message was lost or there is no leader, ask again. An answer can be late and doubled, so a token must be new:
-    /// never used by this node before, not even before a restart.
+    /// message was lost or there is no leader, ask again, under another token: answers can be late, and come twice.
     pub fn read(&mut self, token: u64) {
         match &mut self.state {
             State::Leader(leader) => leader.rounds.waiting.push((self.id, token)),
-            &mut State::Follower { leader: Some(leader) } => self.send(leader, Message::ReadIndex { token }),
+            &mut State::Follower { leader: Some(leader) } => {
+                let token = self.mark(token);
+                self.send(leader, Message::ReadIndex { token });
+            }
             State::Follower { leader: None } | State::PreCandidate { .. } | State::Candidate { .. } => {}
         }
     }
@@ -52,8 +55,15 @@ impl Raft {
     /// read was asked for; but then every rule about terms would have an exception, to save one question.
     pub(super) fn step_read_index_response(&mut self, from: NodeId, token: u64, index: Index) {
         if self.leader() == Some(from) {
+            let token = self.mark(token);
             self.reads.push((token, index));
         }
+    }
+
+    /// Turns the host's token into the one on the wire, and back. A host that was restarted may count its tokens from the
+    /// start again, and an answer to its earlier life must not answer a later question.
+    fn mark(&self, token: u64) -> u64 {
+        token ^ splitmix64(self.seed)
     }
 
     /// Starts a round for the waiting reads, unless one is under way. A leader that has committed nothing in its term

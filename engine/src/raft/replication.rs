@@ -182,7 +182,7 @@ impl Raft {
                     Some(term) => (term, self.log.first_of_term(prev_index).max(self.known_commit() + 1)),
                     None => (0, self.log.last_index() + 1),
                 };
-                return self.send(from, Message::Rejected { prev_index, conflict_term, conflict_index, round });
+                return self.send(from, Message::AppendRejected { prev_index, conflict_term, conflict_index, round });
             }
         }
         let last = prev_index + entries.len() as u64;
@@ -202,7 +202,7 @@ impl Raft {
         }
         // Beyond `last` this log may differ from the leader's.
         self.commit_to(commit.min(last));
-        self.send(from, Message::Accepted { index: last, round });
+        self.send(from, Message::AppendAccepted { matched: last, round });
     }
 
     pub(super) fn step_accepted(&mut self, from: NodeId, index: Index, round: u64) {

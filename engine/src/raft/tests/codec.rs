@@ -46,8 +46,8 @@ impl AnyEnvelope {
             2 => Message::Vote { last_index: a, last_term: b },
             3 => Message::VoteGranted,
             4 | 5 => Message::Append { prev_index: a, prev_term: b, entries: entries.collect(), commit: c, round: d },
-            6 => Message::Accepted { index: a, round: b },
-            7 => Message::Rejected { prev_index: a, conflict_term: b, conflict_index: c, round: d },
+            6 => Message::AppendAccepted { matched: a, round: b },
+            7 => Message::AppendRejected { prev_index: a, conflict_term: b, conflict_index: c, round: d },
             8 => Message::Commit { index: a },
             9 => Message::ReadIndex { token: a },
             10 => Message::ReadIndexResponse { token: a, index: b },
@@ -101,7 +101,7 @@ fn nonsense_neither_panics_nor_changes_committed_entries() {
             raft.persisted();
             raft.step(Envelope { from: 2, to: 1, term: 3, message: Message::VoteGranted });
             ready(&mut raft);
-            raft.step(Envelope { from: 2, to: 1, term: 3, message: Message::Accepted { index: 4, round: 0 } });
+            raft.step(Envelope { from: 2, to: 1, term: 3, message: Message::AppendAccepted { matched: 4, round: 0 } });
         } else {
             let message = Message::Append { prev_index: 4, prev_term: 2, entries: vec![], commit: 3, round: 0 };
             raft.step(Envelope { from: 2, to: 1, term: 2, message });

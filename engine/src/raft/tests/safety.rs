@@ -14,7 +14,7 @@ pub struct Safety {
     /// What was committed anywhere, with the term of the node that first said so.
     pub committed: Vec<(Entry, Term)>,
     /// How much was committed when each read was asked for.
-    reads: BTreeMap<u64, Index>,
+    reads: BTreeMap<(NodeId, u64), Index>,
     /// What each node called committed in this life.
     commits: BTreeMap<NodeId, Index>,
     /// Each node's last entry when its log was last compared.
@@ -82,20 +82,28 @@ impl Safety {
     }
 
     /// A read was asked for: it must see all that is committed now.
-    pub fn note_read(&mut self, token: u64) {
-        self.reads.insert(token, self.committed.len() as Index);
+    pub fn note_read(&mut self, id: NodeId, token: u64) {
+        self.reads.insert((id, token), self.committed.len() as Index);
     }
 
-    pub fn check_read(&self, token: u64, index: Index) {
-        let before = self.reads[&token];
-        assert!(index >= before, "stale read: {token} may see entry {index}, but {before} was committed before it");
-        assert!(index <= self.committed.len() as Index, "read {token} is to wait for {index}, which is not committed");
+    pub fn check_read(&self, id: NodeId, token: u64, index: Index) {
+        // An answer to what was not asked in this life is no answer.
+        let Some(&before) = self.reads.get(&(id, token)) else { return };
+        assert!(
+            index >= before,
+            "stale read: {token} of {id} may see entry {index}, but {before} was committed before it"
+        );
+        assert!(
+            index <= self.committed.len() as Index,
+            "read {token} of {id} is to wait for {index}, which is not committed"
+        );
     }
 
     /// A node begins a new life, which may have forgotten what is committed.
     pub fn forget(&mut self, id: NodeId) {
         self.commits.remove(&id);
         self.compared.remove(&id);
+        self.reads.retain(|&(asked_by, _), _| asked_by != id);
     }
 }
 

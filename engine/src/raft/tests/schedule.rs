@@ -45,7 +45,7 @@ fn play_reign(cluster: &mut Cluster, [who, with, passes, last]: [u8; 4]) {
     cluster.network.clear();
     cluster.campaign(id);
     (0..4 + passes % 4).for_each(|_| cluster.deliver_round());
-    if passes & 64 != 0 {
+    if passes & 0x40 != 0 {
         cluster.propose(id);
         cluster.ready(id);
     }
@@ -53,7 +53,7 @@ fn play_reign(cluster: &mut Cluster, [who, with, passes, last]: [u8; 4]) {
     for _ in 0..last % 4 {
         play_step(cluster, 9, last);
     }
-    if last & 192 != 0 {
+    if last & 0xc0 != 0 {
         cluster.crash(id);
     }
     cluster.network.clear();

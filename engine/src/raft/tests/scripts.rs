@@ -36,8 +36,8 @@ fn kind(message: &Message) -> &'static str {
         Message::Vote { .. } => "vote",
         Message::VoteGranted => "vote-granted",
         Message::Append { .. } => "append",
-        Message::Accepted { .. } => "accepted",
-        Message::Rejected { .. } => "rejected",
+        Message::AppendAccepted { .. } => "accepted",
+        Message::AppendRejected { .. } => "rejected",
         Message::Commit { .. } => "commit",
         Message::ReadIndex { .. } => "read-index",
         Message::ReadIndexResponse { .. } => "read-index-response",
@@ -53,14 +53,16 @@ fn show_message(Envelope { from, to, term, message }: &Envelope) -> String {
         Message::Append { prev_index, prev_term, entries, commit, round } => {
             format!(" {} after {prev_index}@{prev_term}, commit {commit}, round {round}", show_entries(entries))
         }
-        Message::Accepted { index, round } => format!(" {index}, round {round}"),
-        Message::Rejected { prev_index, conflict_term, conflict_index, round } => {
+        Message::AppendAccepted { matched, round } => format!(" {matched}, round {round}"),
+        Message::AppendRejected { prev_index, conflict_term, conflict_index, round } => {
             format!(" {prev_index}, conflict from {conflict_index}@{conflict_term}, round {round}")
         }
         Message::Commit { index } => format!(" {index}"),
-        Message::ReadIndex { token } => format!(" token {token}"),
-        Message::ReadIndexResponse { token, index } => format!(" token {token} at {index}"),
-        Message::PreVoteGranted | Message::VoteGranted | Message::NewerTerm => String::new(),
+        // Tokens on the wire are marked by the life of their node.
+        Message::ReadIndexResponse { index, .. } => format!(" at {index}"),
+        Message::ReadIndex { .. } | Message::PreVoteGranted | Message::VoteGranted | Message::NewerTerm => {
+            String::new()
+        }
     };
     format!("{from} → {to} @{term}: {}{content}", kind(message))
 }
