@@ -59,7 +59,7 @@ impl Universe {
         let (raft, id) = (node.raft(), usize::from(node.id()));
         let mut monitor = self.monitor.borrow_mut();
         let mut result = monitor.term(id, raft.term());
-        if let Some(candidate) = raft.vote_of_term() {
+        if let Some(candidate) = raft.vote() {
             result = result.and_then(|()| monitor.vote(id, raft.term(), u64::from(candidate)));
         }
         if raft.role() == Role::Leader {
