@@ -28,5 +28,5 @@ pub use scenario::{
     ClientProgram, Clock, DiskOptions, EngineOptions, FaultsMode, Latency, MicroOperation, NetworkOptions, Operation,
     Scenario, Step, StorageOptions, Workload, WorkloadKind,
 };
-pub use validate::Error;
+pub use validate::{Error, MAX_CLIENTS, MAX_NODES, MAX_STEPS};
 pub use workload::{FinalRead, Setup, SetupError, run_client, run_final, run_setup};

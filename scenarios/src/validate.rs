@@ -32,9 +32,12 @@ const MILLION: u32 = 1_000_000;
 const DAY_US: u64 = 86_400_000_000;
 /// An hour: the most that a clock may be off.
 const HOUR_US: i64 = 3_600_000_000;
-const MAX_NODES: u8 = 15;
-const MAX_CLIENTS: u32 = 1_024;
-const MAX_STEPS: usize = 1_000_000;
+/// The most nodes of a scenario.
+pub const MAX_NODES: u8 = 15;
+/// The most clients of a scenario.
+pub const MAX_CLIENTS: u32 = 1_024;
+/// The most steps of all clients together.
+pub const MAX_STEPS: usize = 1_000_000;
 const MAX_FAULTS: usize = 10_000;
 const MAX_KEYS: u32 = 100_000;
 /// Unique values leave a client this many, see [`Operation`].

@@ -1,7 +1,22 @@
-//! The universe.
+//! The universe: plays scenarios against a cluster of the real engine in virtual time, and judges them.
+//!
+//! [`universe`] is one run: processes, clients, faults and phases on madsim, over the hostile parts ([`disk`],
+//! [`network`], [`clock`]). [`play()`] runs one on a fresh thread and gives its [`report`]; [`sweep`](mod@sweep) runs many.
+//! A [`trace`] keeps one as a file. Nothing here knows how the engine works inside: a universe moves bytes and time.
 
+pub mod cli;
 pub mod clock;
 pub mod digest;
 pub mod disk;
 pub mod draw;
+mod host;
+mod logging;
 pub mod network;
+mod play;
+pub mod report;
+pub mod sweep;
+pub mod trace;
+pub mod universe;
+pub mod verdict;
+
+pub use play::play;

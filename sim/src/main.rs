@@ -1,3 +1,7 @@
 //! The command line of the universe.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    sim::cli::main()
+}

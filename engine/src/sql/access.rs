@@ -4,12 +4,13 @@
 //! rows. The whole condition is checked on the rows that are found all the same, so a path may give more rows than the
 //! condition holds for, but never fewer.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::ops::Bound;
 
 use super::ast::Binary;
 use super::catalog::{Table, is_key};
-use super::expression::Expression;
+use super::expression::{Expression, Literal};
 use super::types::{DataType, Value};
 
 /// The rows of a table that a condition holds for.
@@ -41,6 +42,7 @@ pub(super) enum Access {
 impl Scan {
     /// The best way to the rows that a condition holds for; without optimizing, a look at all of them.
     pub fn new(table: Table, filter: Option<Expression>, optimize: bool) -> Self {
+        let filter = filter.filter(|filter| filter.constant() != Some(&Value::Boolean(true)));
         let access = match &filter {
             Some(filter) if optimize => choose(&table, filter),
             _ => Access::All,
@@ -66,10 +68,9 @@ fn choose(table: &Table, filter: &Expression) -> Access {
     let mut unique = None;
     let (mut start, mut end) = (Bound::Unbounded, Bound::Unbounded);
     for conjunct in conjuncts {
-        match conjunct {
-            // False or NULL, so no row gets through. (Other types do not get through the planner.)
-            Expression::Constant(Value::Boolean(false) | Value::Null) => return Access::Nothing,
-            _ => {}
+        // False or NULL: no row gets through. (Other types do not get through the planner.)
+        if let Expression::Constant(Value::Boolean(false) | Value::Null) = conjunct {
+            return Access::Nothing;
         }
         if let Some((column, values)) = equalities(conjunct) {
             let lookup =
@@ -83,16 +84,15 @@ fn choose(table: &Table, filter: &Expression) -> Access {
                 }
                 unique.get_or_insert((column, values));
             }
-        } else if let Some((column, op, value)) = comparison(conjunct)
-            && column == table.primary_key
-            && let Some(Ok(key)) = key(value, table.columns[column].datatype)
-        {
+        }
+        for (column, op, value) in limits(conjunct) {
+            if column != table.primary_key {
+                continue;
+            }
+            let Some(bound) = bound(op, value, table.columns[column].datatype) else { return Access::Nothing };
             match op {
-                Binary::Greater => tighten(&mut start, Bound::Excluded(key), std::cmp::Ordering::Greater),
-                Binary::GreaterOrEqual => tighten(&mut start, Bound::Included(key), std::cmp::Ordering::Greater),
-                Binary::Less => tighten(&mut end, Bound::Excluded(key), std::cmp::Ordering::Less),
-                Binary::LessOrEqual => tighten(&mut end, Bound::Included(key), std::cmp::Ordering::Less),
-                _ => {}
+                Binary::Greater | Binary::GreaterOrEqual => tighten(&mut start, bound, Ordering::Greater),
+                _ => tighten(&mut end, bound, Ordering::Less),
             }
         }
     }
@@ -160,6 +160,50 @@ fn comparison(expr: &Expression) -> Option<(usize, Binary, &Value)> {
     }
 }
 
+/// What a condition says about the order of columns and constants.
+fn limits(expr: &Expression) -> impl Iterator<Item = (usize, Binary, &Value)> {
+    let pair = match expr {
+        Expression::Between { expr, low, high, negated: false } => match &**expr {
+            Expression::Column(column, _) => [(Binary::GreaterOrEqual, low), (Binary::LessOrEqual, high)]
+                .map(|(op, limit)| limit.constant().map(|value| (*column, op, value))),
+            _ => [None, None],
+        },
+        expr => [comparison(expr).filter(|(_, op, _)| *op != Binary::Equal), None],
+    };
+    pair.into_iter().flatten()
+}
+
+/// The bound of the keys of a column that compare so with a constant, or a wider one; `None` if no key does.
+fn bound(op: Binary, value: &Value, datatype: DataType) -> Option<Bound<Value>> {
+    if !is_key(value) {
+        return None;
+    }
+    let exact = |key| match op {
+        Binary::Greater | Binary::Less => Bound::Excluded(key),
+        _ => Bound::Included(key),
+    };
+    let from_below = matches!(op, Binary::Greater | Binary::GreaterOrEqual);
+    Some(match (value, datatype) {
+        (value, datatype) if value.datatype() == Some(datatype) => exact(value.clone()),
+        (Value::Integer(n), DataType::Float) => {
+            let key = Value::Float(*n as f64);
+            // Rounding may have gone past keys, and only to the next one.
+            if value.compare(&key).is_some_and(Ordering::is_eq) { exact(key) } else { Bound::Included(key) }
+        }
+        (Value::Float(x), DataType::Integer) => {
+            let whole = if from_below { x.ceil() } else { x.floor() };
+            match Value::Float(whole).cast(DataType::Integer) {
+                Ok(key) if whole == *x => exact(key),
+                Ok(key) => Bound::Included(key),
+                // Beyond all keys, on the one side or the other.
+                Err(_) if from_below == (*x < 0.0) => Bound::Unbounded,
+                Err(_) => return None,
+            }
+        }
+        _ => Bound::Unbounded,
+    })
+}
+
 /// A constant as a key of a column: `Some(Err(()))` if no key can equal it, `None` if that cannot be told.
 fn key(value: &Value, datatype: DataType) -> Option<Result<Value, ()>> {
     if !is_key(value) {
@@ -186,12 +230,12 @@ fn keys(values: &[&Value], datatype: DataType) -> Option<Vec<Value>> {
         }
     }
     keys.sort_by(Value::sort_order);
-    keys.dedup_by(|a, b| a.compare(b).is_some_and(std::cmp::Ordering::is_eq));
+    keys.dedup_by(|a, b| a.compare(b).is_some_and(Ordering::is_eq));
     Some(keys)
 }
 
 /// Replaces a bound by another one that lies further in the direction.
-fn tighten(bound: &mut Bound<Value>, other: Bound<Value>, direction: std::cmp::Ordering) {
+fn tighten(bound: &mut Bound<Value>, other: Bound<Value>, direction: Ordering) {
     let tighter = match (&*bound, &other) {
         (Bound::Unbounded, _) => true,
         (Bound::Included(a) | Bound::Excluded(a), Bound::Included(b) | Bound::Excluded(b)) => match b.compare(a) {
@@ -209,7 +253,8 @@ fn tighten(bound: &mut Bound<Value>, other: Bound<Value>, direction: std::cmp::O
 impl fmt::Display for Scan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(table) = &self.table else { return f.write_str("Row") };
-        let join = |values: &[Value]| values.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let join =
+            |values: &[Value]| values.iter().map(|value| Literal(value).to_string()).collect::<Vec<_>>().join(", ");
         let (name, key) = (&table.name, &table.key_column().name);
         match &self.access {
             Access::All => write!(f, "Scan: {name}")?,
@@ -219,13 +264,13 @@ impl fmt::Display for Scan {
             }
             Access::Range(start, end) => {
                 let start = match start {
-                    Bound::Included(value) => Some(format!("{key} >= {value}")),
-                    Bound::Excluded(value) => Some(format!("{key} > {value}")),
+                    Bound::Included(value) => Some(format!("{key} >= {}", Literal(value))),
+                    Bound::Excluded(value) => Some(format!("{key} > {}", Literal(value))),
                     Bound::Unbounded => None,
                 };
                 let end = match end {
-                    Bound::Included(value) => Some(format!("{key} <= {value}")),
-                    Bound::Excluded(value) => Some(format!("{key} < {value}")),
+                    Bound::Included(value) => Some(format!("{key} <= {}", Literal(value))),
+                    Bound::Excluded(value) => Some(format!("{key} < {}", Literal(value))),
                     Bound::Unbounded => None,
                 };
                 let bounds: Vec<String> = start.into_iter().chain(end).collect();

@@ -161,6 +161,12 @@ pub(super) enum Expr {
         list: Vec<Expr>,
         negated: bool,
     },
+    Between {
+        expr: Box<Expr>,
+        low: Box<Expr>,
+        high: Box<Expr>,
+        negated: bool,
+    },
     Like {
         expr: Box<Expr>,
         pattern: Box<Expr>,
@@ -203,11 +209,21 @@ pub(super) enum Binary {
     Or,
 }
 
+impl Binary {
+    /// Whether it computes a value, rather than a truth.
+    pub fn is_scalar(self) -> bool {
+        use Binary::{Add, Concat, Divide, Multiply, Power, Remainder, Subtract};
+        matches!(self, Add | Subtract | Multiply | Divide | Remainder | Power | Concat)
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Is {
     Null,
     True,
     False,
+    /// As NULL, of a condition.
+    Unknown,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

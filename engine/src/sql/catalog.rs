@@ -78,12 +78,13 @@ impl Table {
         Ok(())
     }
 
-    /// Removes the table with its rows. Transactions that used it fail to commit, since they read its definition.
+    /// Removes the table with its rows. Transactions that used it fail to commit, since they read its definition; and this
+    /// one fails if rows came since its snapshot, which would be left behind.
     pub fn drop(&self, txn: &mut impl Transaction) -> Result<(), Failure> {
         for prefix in [ROW, UNIQUE] {
             let range = keycode::prefix_range(&self.prefix(prefix));
             let keys: Vec<Vec<u8>> =
-                txn.scan(range, Read::Data)?.map(|pair| pair.map(|(key, _)| key)).collect::<Result<_, _>>()?;
+                txn.scan(range, Read::Constraint)?.map(|pair| pair.map(|(key, _)| key)).collect::<Result<_, _>>()?;
             for key in keys {
                 txn.delete(key)?;
             }
@@ -170,7 +171,7 @@ pub(super) fn is_key(value: &Value) -> bool {
     !matches!(value, Value::Null) && !matches!(value, Value::Float(x) if x.is_nan())
 }
 
-/// Appends the order-preserving encoding of a value of a known type. Both zeros are one.
+/// Appends the order-preserving encoding of a value of a known type. Both zeros are one, also those of conditions.
 fn encode_key(key: &mut Vec<u8>, value: &Value) -> Result<(), encoding::Error> {
     match value {
         Value::Null => Err(encoding::Error::Key("NULL is no key".into())),
@@ -183,7 +184,8 @@ fn encode_key(key: &mut Vec<u8>, value: &Value) -> Result<(), encoding::Error> {
 
 /// The most similar name, if one is similar.
 fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let limit = name.chars().count() / 3 + 1;
+    let length = name.chars().count();
+    let limit = (length / 3 + 1).min(length - 1);
     names
         .map(|other| (distance(name, other), other))
         .filter(|(distance, _)| *distance <= limit)
@@ -268,7 +270,11 @@ impl Column {
                 format!("column {:?} is of type {}, but the value is of type {from}", self.name, self.datatype);
             return Err(Error::new(SqlState::DATATYPE_MISMATCH, message).with_hint("use CAST"));
         }
-        let value = value.cast(self.datatype)?;
+        let value = match value.cast(self.datatype)? {
+            // Both zeros are stored as one: what is equal as a key is equal as a value.
+            Value::Float(x) => Value::Float(x + 0.0),
+            value => value,
+        };
         if let (Value::Text(text), Some(max)) = (&value, self.max_length)
             && text.chars().count() as u64 > max
         {

@@ -57,6 +57,8 @@ states! {
     STATEMENT_COMPLETION_UNKNOWN = b"40003";
     /// The statement does not parse.
     SYNTAX_ERROR = b"42601";
+    /// An identifier is too long.
+    NAME_TOO_LONG = b"42622";
     /// A column is named twice.
     DUPLICATE_COLUMN = b"42701";
     /// A column name could mean several.

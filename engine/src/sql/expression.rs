@@ -1,5 +1,6 @@
 //! Expressions over a row: names are positions, parameters are values, types have been checked.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use super::ast::{Binary, Function, Is, Unary};
@@ -24,6 +25,12 @@ pub(super) enum Expression {
         list: Vec<Self>,
         negated: bool,
     },
+    Between {
+        expr: Box<Self>,
+        low: Box<Self>,
+        high: Box<Self>,
+        negated: bool,
+    },
     Like {
         expr: Box<Self>,
         pattern: Box<Self>,
@@ -39,6 +46,9 @@ pub(super) enum Expression {
     Function(Function, Vec<Self>),
 }
 
+/// The longest text that operators make, in bytes.
+const MAX_TEXT: usize = 16 << 20;
+
 type Result<T> = std::result::Result<T, Error>;
 
 impl Expression {
@@ -47,67 +57,16 @@ impl Expression {
         Ok(match self {
             Self::Constant(value) => value.clone(),
             Self::Column(position, _) => row[*position].clone(),
-            Self::Unary(op, expr) => unary(*op, expr.evaluate(row)?)?,
-            Self::Binary(Binary::And, a, b) => match a.truth(row)? {
-                Some(false) => Value::Boolean(false),
-                a => match (a, b.truth(row)?) {
-                    (_, Some(false)) => Value::Boolean(false),
-                    (Some(true), Some(true)) => Value::Boolean(true),
-                    _ => Value::Null,
-                },
-            },
-            Self::Binary(Binary::Or, a, b) => match a.truth(row)? {
-                Some(true) => Value::Boolean(true),
-                a => match (a, b.truth(row)?) {
-                    (_, Some(true)) => Value::Boolean(true),
-                    (Some(false), Some(false)) => Value::Boolean(false),
-                    _ => Value::Null,
-                },
-            },
-            Self::Binary(op, a, b) => binary(*op, a.evaluate(row)?, b.evaluate(row)?)?,
-            Self::Is { expr, what, negated } => {
-                let value = expr.evaluate(row)?;
-                let holds = match what {
-                    Is::Null => matches!(value, Value::Null),
-                    Is::True => matches!(value, Value::Boolean(true)),
-                    Is::False => matches!(value, Value::Boolean(false)),
-                };
-                Value::Boolean(holds != *negated)
-            }
-            Self::In { expr, list, negated } => {
-                let value = expr.evaluate(row)?;
-                let mut unknown = matches!(value, Value::Null);
-                let mut found = false;
-                for item in list {
-                    let item = item.evaluate(row)?;
-                    found |= value.compare(&item).is_some_and(std::cmp::Ordering::is_eq);
-                    unknown |= matches!(item, Value::Null);
-                    if found {
-                        break;
-                    }
-                }
-                match (found, unknown) {
-                    (true, _) => Value::Boolean(!negated),
-                    (false, true) => Value::Null,
-                    (false, false) => Value::Boolean(*negated),
-                }
-            }
-            Self::Like { expr, pattern, escape, negated } => match (expr.evaluate(row)?, pattern.evaluate(row)?) {
-                (Value::Text(text), Value::Text(pattern)) => {
-                    Value::Boolean(like(&text, &pattern, *escape)? != *negated)
-                }
-                _ => Value::Null,
-            },
+            Self::Unary(op, expr) if *op != Unary::Not => unary(*op, expr.evaluate(row)?)?,
+            Self::Binary(op, a, b) if op.is_scalar() => binary(*op, a.evaluate(row)?, b.evaluate(row)?)?,
             Self::Case { operand, branches, otherwise } => {
-                let operand = operand.as_ref().map(|operand| operand.evaluate(row)).transpose()?;
+                let operand = operand.as_ref().map(|operand| operand.value(row)).transpose()?;
                 for (condition, result) in branches {
                     let holds = match &operand {
-                        Some(operand) => {
-                            operand.compare(&condition.evaluate(row)?).is_some_and(std::cmp::Ordering::is_eq)
-                        }
-                        None => condition.truth(row)? == Some(true),
+                        Some(operand) => comparison(Binary::Equal, operand, &*condition.value(row)?),
+                        None => condition.truth(row)?,
                     };
-                    if holds {
+                    if holds == Some(true) {
                         return result.evaluate(row);
                     }
                 }
@@ -115,23 +74,70 @@ impl Expression {
             }
             Self::Cast(expr, to) => expr.evaluate(row)?.cast(*to)?,
             Self::Function(function, args) => call(*function, args, row)?,
+            condition => condition.truth(row)?.map_or(Value::Null, Value::Boolean),
         })
     }
 
-    /// The truth of a condition; `None` is unknown.
+    /// The value for a row, borrowed where it is in the row or in the expression.
+    fn value<'a>(&'a self, row: &'a [Value]) -> Result<Cow<'a, Value>> {
+        Ok(match self {
+            Self::Constant(value) => Cow::Borrowed(value),
+            Self::Column(position, _) => Cow::Borrowed(&row[*position]),
+            other => Cow::Owned(other.evaluate(row)?),
+        })
+    }
+
+    /// The truth of a condition for a row; `None` is unknown.
     pub fn truth(&self, row: &[Value]) -> Result<Option<bool>> {
-        // Comparisons of columns with values, without copying them: the most frequent conditions.
-        if let Self::Binary(op, a, b) = self
-            && let (Self::Column(a, _), Self::Constant(b)) = (&**a, &**b)
-            && let Some(truth) = comparison(*op, &row[*a], b)
-        {
-            return Ok(truth);
-        }
-        match self.evaluate(row)? {
-            Value::Boolean(truth) => Ok(Some(truth)),
-            Value::Null => Ok(None),
-            other => Err(Error::new(SqlState::DATATYPE_MISMATCH, format!("{other} is not a BOOLEAN"))),
-        }
+        let negate = |truth: Option<bool>, negated: &bool| truth.map(|truth| truth != *negated);
+        Ok(match self {
+            Self::Unary(Unary::Not, expr) => negate(expr.truth(row)?, &true),
+            Self::Binary(Binary::And, a, b) => match a.truth(row)? {
+                Some(false) => Some(false),
+                a => and(a, b.truth(row)?),
+            },
+            Self::Binary(Binary::Or, a, b) => match a.truth(row)? {
+                Some(true) => Some(true),
+                a => or(a, b.truth(row)?),
+            },
+            Self::Binary(op, a, b) if !op.is_scalar() => comparison(*op, &*a.value(row)?, &*b.value(row)?),
+            Self::Is { expr, what, negated } => {
+                let holds = match (what, &*expr.value(row)?) {
+                    (Is::Null | Is::Unknown, value) => matches!(value, Value::Null),
+                    (Is::True, value) => matches!(value, Value::Boolean(true)),
+                    (Is::False, value) => matches!(value, Value::Boolean(false)),
+                };
+                Some(holds != *negated)
+            }
+            Self::In { expr, list, negated } => {
+                let value = expr.value(row)?;
+                let mut found = Some(false);
+                for item in list {
+                    found = or(found, comparison(Binary::Equal, &value, &*item.value(row)?));
+                    if found == Some(true) {
+                        break;
+                    }
+                }
+                negate(found, negated)
+            }
+            Self::Between { expr, low, high, negated } => {
+                let value = expr.value(row)?;
+                let within = match comparison(Binary::GreaterOrEqual, &value, &*low.value(row)?) {
+                    Some(false) => Some(false),
+                    above => and(above, comparison(Binary::LessOrEqual, &value, &*high.value(row)?)),
+                };
+                negate(within, negated)
+            }
+            Self::Like { expr, pattern, escape, negated } => match (&*expr.value(row)?, &*pattern.value(row)?) {
+                (Value::Text(text), Value::Text(pattern)) => Some(like(text, pattern, *escape)? != *negated),
+                _ => None,
+            },
+            other => match &*other.value(row)? {
+                Value::Boolean(truth) => Some(*truth),
+                Value::Null => None,
+                other => unreachable!("the planner lets no {other:?} be a condition"),
+            },
+        })
     }
 
     /// The value, if it is the same for all rows and needs no more evaluation.
@@ -154,32 +160,63 @@ impl Expression {
             }
             Self::Like { expr, pattern, .. } => expr.constant().is_some() && pattern.constant().is_some(),
             Self::Function(_, args) => args.iter().all(|arg| arg.constant().is_some()),
+            Self::Between { expr, low, high, .. } => [expr, low, high].iter().all(|part| part.constant().is_some()),
             Self::Case { .. } => false,
         };
         if foldable && let Ok(value) = self.evaluate(&[]) {
             return Self::Constant(value);
         }
-        self
+        // A side that decides before the other is evaluated, or that leaves the decision to the other.
+        match self {
+            Self::Binary(op @ (Binary::And | Binary::Or), a, b) => match (*a, *b) {
+                (Self::Constant(Value::Boolean(a)), b) => {
+                    if a == (op == Binary::And) {
+                        b
+                    } else {
+                        Self::Constant(Value::Boolean(a))
+                    }
+                }
+                (a, Self::Constant(Value::Boolean(b))) if b == (op == Binary::And) => a,
+                (a, b) => Self::Binary(op, Box::new(a), Box::new(b)),
+            },
+            other => other,
+        }
     }
 }
 
-/// A comparison's truth, or `None` if the operator is no comparison.
-fn comparison(op: Binary, a: &Value, b: &Value) -> Option<Option<bool>> {
-    let order = |test: fn(std::cmp::Ordering) -> bool| {
-        if matches!(a, Value::Null) || matches!(b, Value::Null) {
-            return None;
-        }
-        // NaN is unequal to everything, and in no order with anything.
-        Some(a.compare(b).map_or(op == Binary::NotEqual, test))
-    };
+/// AND of what may be unknown.
+fn and(a: Option<bool>, b: Option<bool>) -> Option<bool> {
+    match (a, b) {
+        (Some(false), _) | (_, Some(false)) => Some(false),
+        (Some(true), Some(true)) => Some(true),
+        _ => None,
+    }
+}
+
+/// OR of what may be unknown.
+fn or(a: Option<bool>, b: Option<bool>) -> Option<bool> {
+    match (a, b) {
+        (Some(true), _) | (_, Some(true)) => Some(true),
+        (Some(false), Some(false)) => Some(false),
+        _ => None,
+    }
+}
+
+/// The truth of a comparison.
+fn comparison(op: Binary, a: &Value, b: &Value) -> Option<bool> {
+    if matches!(a, Value::Null) || matches!(b, Value::Null) {
+        return None;
+    }
+    // NaN is unequal to everything, and in no order with anything.
+    let Some(order) = a.compare(b) else { return Some(op == Binary::NotEqual) };
     Some(match op {
-        Binary::Equal => order(std::cmp::Ordering::is_eq),
-        Binary::NotEqual => order(std::cmp::Ordering::is_ne),
-        Binary::Less => order(std::cmp::Ordering::is_lt),
-        Binary::LessOrEqual => order(std::cmp::Ordering::is_le),
-        Binary::Greater => order(std::cmp::Ordering::is_gt),
-        Binary::GreaterOrEqual => order(std::cmp::Ordering::is_ge),
-        _ => return None,
+        Binary::Equal => order.is_eq(),
+        Binary::NotEqual => order.is_ne(),
+        Binary::Less => order.is_lt(),
+        Binary::LessOrEqual => order.is_le(),
+        Binary::Greater => order.is_gt(),
+        Binary::GreaterOrEqual => order.is_ge(),
+        other => unreachable!("{other:?} is no comparison"),
     })
 }
 
@@ -201,7 +238,7 @@ fn unary(op: Unary, value: Value) -> Result<Value> {
         (_, Value::Null) => Value::Null,
         (Unary::Plus, value @ (Value::Integer(_) | Value::Float(_))) => value,
         (Unary::Minus, Value::Integer(n)) => Value::Integer(n.checked_neg().ok_or_else(overflow)?),
-        (Unary::Minus, Value::Float(x)) => Value::Float(-x),
+        (Unary::Minus, Value::Float(x)) => Value::float(-x),
         (Unary::Not, Value::Boolean(b)) => Value::Boolean(!b),
         (Unary::Factorial, Value::Integer(n)) => {
             if n < 0 {
@@ -209,7 +246,7 @@ fn unary(op: Unary, value: Value) -> Result<Value> {
                 return Err(Error::new(SqlState::NUMERIC_OUT_OF_RANGE, message));
             }
             // 21! is beyond the range, so this ends soon.
-            let product = (1..=n.min(21)).try_fold(1i64, |product, factor| product.checked_mul(factor));
+            let product = (1..=n.min(21)).try_fold(1, i64::checked_mul);
             Value::Integer(product.ok_or_else(overflow)?)
         }
         (op, value) => return Err(mismatch(op, &[&value])),
@@ -218,23 +255,22 @@ fn unary(op: Unary, value: Value) -> Result<Value> {
 
 fn binary(op: Binary, a: Value, b: Value) -> Result<Value> {
     use Value::{Float, Integer, Null, Text};
-    if let Some(truth) = comparison(op, &a, &b) {
-        return Ok(truth.map_or(Null, Value::Boolean));
-    }
     Ok(match (a, b) {
         (Null, _) | (_, Null) => Null,
         (Integer(a), Integer(b)) if op != Binary::Concat => Integer(integers(op, a, b)?),
-        (Float(a), Float(b)) if op != Binary::Concat => Float(floats(op, a, b)),
-        (Integer(a), Float(b)) if op != Binary::Concat => Float(floats(op, a as f64, b)),
-        (Float(a), Integer(b)) if op != Binary::Concat => Float(floats(op, a, b as f64)),
-        (Text(mut a), b) if op == Binary::Concat => {
-            match b {
-                Text(b) => a.push_str(&b),
-                b => a.push_str(&text(b)?),
+        (Float(a), Float(b)) if op != Binary::Concat => Value::float(floats(op, a, b)),
+        (Integer(a), Float(b)) if op != Binary::Concat => Value::float(floats(op, a as f64, b)),
+        (Float(a), Integer(b)) if op != Binary::Concat => Value::float(floats(op, a, b as f64)),
+        (a, b) if op == Binary::Concat => {
+            let (mut a, b) = (text(a)?, text(b)?);
+            let length = a.len() + b.len();
+            if length > MAX_TEXT {
+                let message = format!("a text has {length} bytes, at most {MAX_TEXT} are allowed");
+                return Err(Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, message));
             }
+            a.push_str(&b);
             Text(a)
         }
-        (a, Text(b)) if op == Binary::Concat => Text(text(a)? + &b),
         (a, b) => return Err(mismatch(op, &[&a, &b])),
     })
 }
@@ -279,25 +315,10 @@ fn floats(op: Binary, a: f64, b: f64) -> f64 {
         Binary::Multiply => a * b,
         Binary::Divide => a / b,
         Binary::Remainder => a % b,
-        Binary::Power => power(a, b),
+        // The system's function may differ from platform to platform.
+        Binary::Power => libm::pow(a, b),
         _ => unreachable!("{op:?} is no arithmetic"),
     }
-}
-
-/// Whole exponents by multiplication, which is the same on every platform; the system's function may not be.
-fn power(base: f64, exponent: f64) -> f64 {
-    if exponent.fract() != 0.0 || exponent.abs() > 1_024.0 {
-        return base.powf(exponent);
-    }
-    let (mut result, mut factor, mut left) = (1.0, base, exponent.abs() as u32);
-    while left > 0 {
-        if left % 2 == 1 {
-            result *= factor;
-        }
-        factor *= factor;
-        left /= 2;
-    }
-    if exponent < 0.0 { 1.0 / result } else { result }
 }
 
 fn call(function: Function, args: &[Expression], row: &[Value]) -> Result<Value> {
@@ -318,9 +339,9 @@ fn call(function: Function, args: &[Expression], row: &[Value]) -> Result<Value>
     Ok(match (function, first) {
         (_, Value::Null) => Value::Null,
         (Function::Abs, Value::Integer(n)) => Value::Integer(n.checked_abs().ok_or_else(overflow)?),
-        (Function::Abs, Value::Float(x)) => Value::Float(x.abs()),
-        (Function::Sqrt, Value::Float(x)) => Value::Float(x.sqrt()),
-        (Function::Sqrt, Value::Integer(n)) => Value::Float((n as f64).sqrt()),
+        (Function::Abs, Value::Float(x)) => Value::float(x.abs()),
+        (Function::Sqrt, Value::Float(x)) => Value::float(x.sqrt()),
+        (Function::Sqrt, Value::Integer(n)) => Value::float((n as f64).sqrt()),
         (Function::Length, Value::Text(text)) => Value::Integer(text.chars().count() as i64),
         (Function::Lower, Value::Text(text)) => Value::Text(text.to_lowercase()),
         (Function::Upper, Value::Text(text)) => Value::Text(text.to_uppercase()),
@@ -370,14 +391,25 @@ fn like(text: &str, pattern: &str, escape: Option<char>) -> Result<bool> {
     Ok(parts[p..].iter().all(|part| matches!(part, Part::Any)))
 }
 
+/// A value as a statement writes it, for EXPLAIN.
+pub(super) struct Literal<'a>(pub &'a Value);
+
+impl fmt::Display for Literal<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Value::Text(text) => write!(f, "'{}'", text.replace('\'', "''")),
+            Value::Boolean(b) => f.write_str(if *b { "TRUE" } else { "FALSE" }),
+            value => value.fmt(f),
+        }
+    }
+}
+
 /// For EXPLAIN.
 impl fmt::Display for Expression {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let not = |negated: &bool| if *negated { "NOT " } else { "" };
         match self {
-            Self::Constant(Value::Text(text)) => write!(f, "'{}'", text.replace('\'', "''")),
-            Self::Constant(Value::Boolean(b)) => f.write_str(if *b { "TRUE" } else { "FALSE" }),
-            Self::Constant(value) => write!(f, "{value}"),
+            Self::Constant(value) => Literal(value).fmt(f),
             Self::Column(_, name) => f.write_str(name),
             Self::Unary(Unary::Plus, expr) => write!(f, "+{expr}"),
             Self::Unary(Unary::Minus, expr) => write!(f, "-{expr}"),
@@ -388,6 +420,9 @@ impl fmt::Display for Expression {
                 write!(f, "({expr} IS {}{})", not(negated), format!("{what:?}").to_ascii_uppercase())
             }
             Self::In { expr, list, negated } => write!(f, "({expr} {}IN ({}))", not(negated), join(list)),
+            Self::Between { expr, low, high, negated } => {
+                write!(f, "({expr} {}BETWEEN {low} AND {high})", not(negated))
+            }
             Self::Like { expr, pattern, negated, .. } => write!(f, "({expr} {}LIKE {pattern})", not(negated)),
             Self::Case { operand, branches, otherwise } => {
                 f.write_str("CASE")?;

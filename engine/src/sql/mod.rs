@@ -20,3 +20,6 @@ pub use ast::{Kind, Statement};
 pub use error::{Error, Failure, SqlState};
 pub use execute::{Options, Output, execute, execute_with};
 pub use parse::parse;
+
+#[cfg(test)]
+mod tests;

@@ -66,7 +66,7 @@ impl<'a> Scope<'a> {
     /// Resolves a condition.
     pub fn condition(&self, expr: &Expr, clause: &str) -> Result<Expression> {
         let typed = self.build(expr)?;
-        self.boolean(typed, clause)
+        Self::boolean(typed, clause)
     }
 
     /// Resolves a value that is assigned to a column; also whether it is a literal.
@@ -83,26 +83,32 @@ impl<'a> Scope<'a> {
                     let message = format!("there is no parameter ${number}: {} values were given", self.params.len());
                     Error::new(SqlState::UNDEFINED_PARAMETER, message)
                 })?;
-                return Ok(constant_of(value.clone()));
+                return Ok(constant_of(match value {
+                    Value::Float(x) => Value::float(*x),
+                    value => value.clone(),
+                }));
             }
             Expr::Column { table, name, position } => return self.column(table.as_deref(), name, *position),
             Expr::Unary(op, expr) => self.unary(*op, expr)?,
-            Expr::Binary(op, a, b) => self.binary(*op, self.build(a)?, self.build(b)?)?,
+            Expr::Binary(op, a, b) => Self::binary(*op, self.build(a)?, self.build(b)?)?,
             Expr::Is { expr, what, negated } => {
                 let typed = self.build(expr)?;
-                let expr = if *what == Is::Null { typed.expr } else { self.boolean(typed, "IS TRUE")? };
+                let expr = if *what == Is::Null { typed.expr } else { Self::boolean(typed, "IS")? };
                 boolean(Expression::Is { expr: Box::new(expr), what: *what, negated: *negated })
             }
             Expr::In { expr, list, negated } => {
                 let mut expr = self.build(expr)?;
-                let mut items = Vec::with_capacity(list.len());
-                for item in list {
-                    let mut item = self.build(item)?;
-                    adapt(&mut expr, &mut item)?;
-                    comparable(Binary::Equal, &expr, &item)?;
-                    items.push(item.expr);
-                }
-                boolean(Expression::In { expr: Box::new(expr.expr), list: items, negated: *negated })
+                let mut items = list.iter().map(|item| self.build(item)).collect::<Result<Vec<_>>>()?;
+                adapt_all(Binary::Equal, &mut expr, &mut items)?;
+                let list = items.into_iter().map(|item| item.expr).collect();
+                boolean(Expression::In { expr: Box::new(expr.expr), list, negated: *negated })
+            }
+            Expr::Between { expr, low, high, negated } => {
+                let mut expr = self.build(expr)?;
+                let mut limits = [self.build(low)?, self.build(high)?];
+                adapt_all(Binary::GreaterOrEqual, &mut expr, &mut limits)?;
+                let [low, high] = limits.map(|limit| Box::new(limit.expr));
+                boolean(Expression::Between { expr: Box::new(expr.expr), low, high, negated: *negated })
             }
             Expr::Like { expr, pattern, escape, negated } => {
                 let (expr, pattern) = (self.build(expr)?, self.build(pattern)?);
@@ -123,11 +129,9 @@ impl<'a> Scope<'a> {
                     // A literal that cannot be cast is an error wherever it stands.
                     return Ok(constant_of(value.clone().cast(*to)?).typed(*to));
                 }
-                let allowed = match (typed.datatype, *to) {
-                    (Some(DataType::Boolean), DataType::Float) | (Some(DataType::Float), DataType::Boolean) => false,
-                    _ => true,
-                };
-                if !allowed {
+                if let (Some(DataType::Boolean), DataType::Float) | (Some(DataType::Float), DataType::Boolean) =
+                    (typed.datatype, *to)
+                {
                     let from = typed.datatype.map_or_else(String::new, |from| from.to_string());
                     return Err(Error::new(SqlState::DATATYPE_MISMATCH, format!("cannot cast {from} to {to}")));
                 }
@@ -160,7 +164,7 @@ impl<'a> Scope<'a> {
     fn unary(&self, op: Unary, expr: &Expr) -> Result<Typed> {
         let typed = self.build(expr)?;
         if op == Unary::Not {
-            return Ok(boolean(Expression::Unary(op, Box::new(self.boolean(typed, "NOT")?))));
+            return Ok(boolean(Expression::Unary(op, Box::new(Self::boolean(typed, "NOT")?))));
         }
         let allowed = match typed.datatype {
             None | Some(DataType::Integer) => true,
@@ -179,12 +183,12 @@ impl<'a> Scope<'a> {
         Ok(Typed { expr: Expression::Unary(op, Box::new(typed.expr)), datatype: typed.datatype, adapts: false })
     }
 
-    fn binary(&self, op: Binary, mut a: Typed, mut b: Typed) -> Result<Typed> {
+    fn binary(op: Binary, mut a: Typed, mut b: Typed) -> Result<Typed> {
         let combine = |a: Typed, b: Typed| Expression::Binary(op, Box::new(a.expr), Box::new(b.expr));
         match op {
             Binary::And | Binary::Or => {
                 let name = if op == Binary::And { "AND" } else { "OR" };
-                let (a, b) = (self.boolean(a, name)?, self.boolean(b, name)?);
+                let (a, b) = (Self::boolean(a, name)?, Self::boolean(b, name)?);
                 Ok(boolean(Expression::Binary(op, Box::new(a), Box::new(b))))
             }
             Binary::Equal
@@ -223,20 +227,16 @@ impl<'a> Scope<'a> {
 
     fn case(&self, operand: Option<&Expr>, branches: &[(Expr, Expr)], otherwise: Option<&Expr>) -> Result<Typed> {
         let mut operand = operand.map(|operand| self.build(operand)).transpose()?;
-        let mut results = Vec::new();
-        let mut conditions = Vec::new();
-        for (condition, result) in branches {
-            let mut condition = self.build(condition)?;
-            conditions.push(match &mut operand {
-                Some(operand) => {
-                    adapt(operand, &mut condition)?;
-                    comparable(Binary::Equal, operand, &condition)?;
-                    condition.expr
-                }
-                None => self.boolean(condition, "WHEN")?,
-            });
-            results.push(self.build(result)?);
-        }
+        let conditions = branches.iter().map(|(condition, _)| self.build(condition));
+        let mut conditions = conditions.collect::<Result<Vec<_>>>()?;
+        let conditions: Vec<Expression> = if let Some(operand) = &mut operand {
+            adapt_all(Binary::Equal, operand, &mut conditions)?;
+            conditions.into_iter().map(|condition| condition.expr).collect()
+        } else {
+            let conditions = conditions.into_iter().map(|condition| Self::boolean(condition, "WHEN"));
+            conditions.collect::<Result<_>>()?
+        };
+        let mut results = branches.iter().map(|(_, result)| self.build(result)).collect::<Result<Vec<_>>>()?;
         let has_otherwise = otherwise.is_some();
         results.extend(otherwise.map(|otherwise| self.build(otherwise)).transpose()?);
         let datatype = common_type("CASE", &mut results)?;
@@ -269,7 +269,7 @@ impl<'a> Scope<'a> {
         Ok(Typed { expr: Expression::Function(function, args), datatype, adapts: false })
     }
 
-    fn boolean(&self, mut typed: Typed, clause: &str) -> Result<Expression> {
+    fn boolean(mut typed: Typed, clause: &str) -> Result<Expression> {
         if typed.adapts {
             typed = adapted(typed, DataType::Boolean)?;
         }
@@ -318,6 +318,18 @@ fn adapt(a: &mut Typed, b: &mut Typed) -> Result<()> {
             *from = adapted(taken, to)?;
             break;
         }
+    }
+    Ok(())
+}
+
+/// Makes an expression comparable with several others. Text among them adapts to a type that any of them has.
+fn adapt_all(op: Binary, expr: &mut Typed, others: &mut [Typed]) -> Result<()> {
+    for other in &mut *others {
+        adapt(expr, other)?;
+    }
+    for other in others {
+        adapt(expr, other)?;
+        comparable(op, expr, other)?;
     }
     Ok(())
 }
@@ -418,10 +430,7 @@ pub(super) fn select(select: &ast::Select, table: Option<Table>, params: &[Value
     let scan = match table {
         Some(table) => Some(Scan::new(table, filter, optimize)),
         // Without a table the condition decides over the one row.
-        None => match filter {
-            None => None,
-            Some(filter) => Some(Scan::of_nothing(filter)),
-        },
+        None => filter.map(Scan::of_nothing),
     };
     let mut plan = Select { scan, order, offset, limit: limit.flatten(), items, columns };
     if optimize {
@@ -473,7 +482,13 @@ fn order_key(order: &ast::Order, scope: Scope<'_>, items: &[Expression], columns
 
 /// A number of rows; NULL is no limit.
 fn count(expr: &Expr, scope: Scope<'_>, state: SqlState, clause: &str) -> Result<Option<u64>> {
-    let (expr, _) = Scope { table: None, ..scope }.assigned(expr)?;
+    let Typed { expr, datatype, adapts } = Scope { table: None, ..scope }.build(expr)?;
+    if let Some(datatype @ (DataType::Boolean | DataType::Text)) = datatype
+        && !adapts
+    {
+        let message = format!("the argument of {clause} is of type {datatype}, not INTEGER");
+        return Err(Error::new(SqlState::DATATYPE_MISMATCH, message));
+    }
     match expr.evaluate(&[])?.cast(DataType::Integer)? {
         Value::Null => Ok(None),
         Value::Integer(n) => {

@@ -59,6 +59,12 @@ impl PartialEq for Value {
 }
 
 impl Value {
+    /// A float as results have it: with one NaN for all. Which one an operation gives depends on the processor and the
+    /// compiler, and replicas must not differ.
+    pub fn float(x: f64) -> Self {
+        Self::Float(if x.is_nan() { f64::NAN } else { x })
+    }
+
     /// The type; `None` for NULL.
     pub fn datatype(&self) -> Option<DataType> {
         match self {
@@ -92,8 +98,9 @@ impl Value {
 
     /// Converts to a type as a CAST does.
     pub fn cast(self, to: DataType) -> Result<Self, Error> {
-        let out_of_range =
-            |x: f64| Error::new(SqlState::NUMERIC_OUT_OF_RANGE, format!("{x} is out of the range of INTEGER"));
+        let out_of_range = |x: &dyn fmt::Display| {
+            Error::new(SqlState::NUMERIC_OUT_OF_RANGE, format!("{x} is out of the range of INTEGER"))
+        };
         Ok(match (self, to) {
             (Self::Null, _) => Self::Null,
             (value, to) if value.datatype() == Some(to) => value,
@@ -106,11 +113,17 @@ impl Value {
                 if (-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(&rounded) {
                     Self::Integer(rounded as i64)
                 } else {
-                    return Err(out_of_range(x));
+                    return Err(out_of_range(&Self::Float(x)));
                 }
             }
-            (Self::Text(text), DataType::Integer) => Self::Integer(parse(&text, to, |text| text.parse().ok())?),
-            (Self::Text(text), DataType::Float) => Self::Float(parse(&text, to, |text| text.parse().ok())?),
+            (Self::Text(text), DataType::Integer) => {
+                use std::num::IntErrorKind::{NegOverflow, PosOverflow};
+                if text.trim().parse::<i64>().is_err_and(|error| matches!(error.kind(), NegOverflow | PosOverflow)) {
+                    return Err(out_of_range(&text));
+                }
+                Self::Integer(parse(&text, to, |text| text.parse().ok())?)
+            }
+            (Self::Text(text), DataType::Float) => Self::float(parse(&text, to, |text| text.parse().ok())?),
             (Self::Text(text), DataType::Boolean) => {
                 Self::Boolean(parse(&text, to, |text| match text.to_ascii_lowercase().as_str() {
                     "t" | "true" | "y" | "yes" | "on" | "1" => Some(true),

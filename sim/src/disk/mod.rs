@@ -154,6 +154,7 @@ impl SimDisk {
     pub fn new(options: DiskOptions, rng: ChaCha8Rng) -> Self {
         let state = State {
             options,
+            more_errors: [0; 3],
             rng,
             faults: true,
             running: true,
@@ -215,7 +216,18 @@ impl SimDisk {
         if !enabled {
             state.crash_after = None;
             state.stall_us = 0;
+            state.more_errors = [0; 3];
         }
+    }
+
+    /// Calls off a crash that [`SimDisk::crash_after`] has announced, if it has not happened.
+    pub fn call_off_crash(&self) {
+        self.state.borrow_mut().crash_after = None;
+    }
+
+    /// An episode of failures: more reads, writes and syncs fail, in parts per million, until this is set to 0.
+    pub fn set_more_errors(&self, read_ppm: u32, write_ppm: u32, sync_ppm: u32) {
+        self.state.borrow_mut().more_errors = [read_ppm, write_ppm, sync_ppm];
     }
 
     /// A slow episode: every operation takes so much longer, until this is set to 0.
@@ -327,7 +339,7 @@ impl File for SimFile {
             let end = offset.checked_add(buf.len() as u64).ok_or(ErrorKind::UnexpectedEof)?;
             let bytes = contents.get(offset as usize..end as usize).ok_or(ErrorKind::UnexpectedEof)?;
             state.counters.reads += 1;
-            if state.fails(state.options.eio_read_ppm) {
+            if state.fails(state.options.eio_read_ppm.saturating_add(state.more_errors[0])) {
                 state.counters.eio_reads += 1;
                 return Err(ErrorKind::Io);
             }
@@ -343,7 +355,7 @@ impl File for SimFile {
             let end = end.ok_or(ErrorKind::NoSpace)? as usize;
             let offset = offset as usize;
             state.counters.writes += 1;
-            if state.fails(state.options.eio_write_ppm) {
+            if state.fails(state.options.eio_write_ppm.saturating_add(state.more_errors[1])) {
                 state.counters.eio_writes += 1;
                 let first = offset / SECTOR;
                 let written = below(&mut state.rng, (end.div_ceil(SECTOR) - first) as u64) as usize;
@@ -367,7 +379,7 @@ impl File for SimFile {
                 return Err(ErrorKind::NoSpace);
             }
             state.counters.writes += 1;
-            if state.fails(state.options.eio_write_ppm) {
+            if state.fails(state.options.eio_write_ppm.saturating_add(state.more_errors[1])) {
                 state.counters.eio_writes += 1;
                 return Err(ErrorKind::Io);
             }
@@ -420,6 +432,8 @@ enum Service {
 
 struct State {
     options: DiskOptions,
+    /// What an episode of failures adds to the rates of reads, writes and syncs that fail.
+    more_errors: [u32; 3],
     rng: ChaCha8Rng,
     /// Whether errors and stalls happen.
     faults: bool,
@@ -477,7 +491,7 @@ impl State {
     }
 
     fn fail_sync(&mut self) -> Result<(), ErrorKind> {
-        if self.fails(self.options.eio_sync_ppm) {
+        if self.fails(self.options.eio_sync_ppm.saturating_add(self.more_errors[2])) {
             self.counters.eio_syncs += 1;
             return Err(ErrorKind::Io);
         }

@@ -5,6 +5,7 @@ use sqlparser::ast;
 use super::super::ast::{Binary, Expr, Function, Is, Unary};
 use super::super::error::{Error, SqlState};
 use super::super::types::Value;
+use super::position;
 use super::statement::{data_type, name};
 
 type Result<T> = std::result::Result<T, Error>;
@@ -27,27 +28,27 @@ pub(super) fn convert(expr: ast::Expr) -> Result<Expr> {
     let is = |expr: ast::Expr, what: Is, negated: bool| -> Result<Expr> {
         Ok(Expr::Is { expr: boxed(expr)?, what, negated })
     };
-    let position =
-        |ident: &ast::Ident| (ident.span.start.line > 0).then_some((ident.span.start.line, ident.span.start.column));
     Ok(match expr {
         ast::Expr::Nested(expr) => convert(*expr)?,
         ast::Expr::Value(value) => literal(value.value)?,
         ast::Expr::Identifier(ident) => {
-            let position = position(&ident);
-            Expr::Column { table: None, name: name(ident), position }
+            let position = position(ident.span.start);
+            Expr::Column { table: None, name: name(ident)?, position }
         }
         ast::Expr::CompoundIdentifier(parts) => match <[ast::Ident; 2]>::try_from(parts) {
             Ok([table, column]) => {
-                let position = position(&table);
-                Expr::Column { table: Some(name(table)), name: name(column), position }
+                let position = position(table.span.start);
+                Expr::Column { table: Some(name(table)?), name: name(column)?, position }
             }
             Err(parts) => {
                 let parts: Vec<String> = parts.iter().map(ToString::to_string).collect();
                 return Err(Error::unsupported(format!("the qualified name {}", parts.join("."))));
             }
         },
-        ast::Expr::IsNull(expr) | ast::Expr::IsUnknown(expr) => is(*expr, Is::Null, false)?,
-        ast::Expr::IsNotNull(expr) | ast::Expr::IsNotUnknown(expr) => is(*expr, Is::Null, true)?,
+        ast::Expr::IsNull(expr) => is(*expr, Is::Null, false)?,
+        ast::Expr::IsNotNull(expr) => is(*expr, Is::Null, true)?,
+        ast::Expr::IsUnknown(expr) => is(*expr, Is::Unknown, false)?,
+        ast::Expr::IsNotUnknown(expr) => is(*expr, Is::Unknown, true)?,
         ast::Expr::IsTrue(expr) => is(*expr, Is::True, false)?,
         ast::Expr::IsNotTrue(expr) => is(*expr, Is::True, true)?,
         ast::Expr::IsFalse(expr) => is(*expr, Is::False, false)?,
@@ -56,11 +57,7 @@ pub(super) fn convert(expr: ast::Expr) -> Result<Expr> {
             Expr::In { expr: boxed(*expr)?, list: list.into_iter().map(convert).collect::<Result<_>>()?, negated }
         }
         ast::Expr::Between { expr, negated, low, high } => {
-            let expr = convert(*expr)?;
-            let low = Expr::Binary(Binary::GreaterOrEqual, Box::new(expr.clone()), boxed(*low)?);
-            let high = Expr::Binary(Binary::LessOrEqual, Box::new(expr), boxed(*high)?);
-            let between = Expr::Binary(Binary::And, Box::new(low), Box::new(high));
-            if negated { Expr::Unary(Unary::Not, Box::new(between)) } else { between }
+            Expr::Between { expr: boxed(*expr)?, low: boxed(*low)?, high: boxed(*high)?, negated }
         }
         ast::Expr::BinaryOp { left, op, right } => Expr::Binary(binary(&op)?, boxed(*left)?, boxed(*right)?),
         ast::Expr::UnaryOp { op, expr } => unary(op, *expr)?,
@@ -93,7 +90,6 @@ pub(super) fn convert(expr: ast::Expr) -> Result<Expr> {
             expr,
             data_type: to,
             format: None,
-            ..
         } => match data_type(to)? {
             (to, None) => Expr::Cast(boxed(*expr)?, to),
             (_, Some(_)) => return Err(Error::unsupported("CAST to VARCHAR(n)")),
@@ -111,7 +107,7 @@ fn literal(value: ast::Value) -> Result<Expr> {
         ast::Value::Null => Expr::Literal(Value::Null),
         ast::Value::Boolean(b) => Expr::Literal(b.into()),
         ast::Value::SingleQuotedString(text) => Expr::Literal(Value::Text(text)),
-        ast::Value::Number(digits, _) => Expr::Literal(number(&digits)?),
+        ast::Value::Number(digits, false) => Expr::Literal(number(&digits)?),
         ast::Value::Placeholder(name) => {
             let number = name.strip_prefix('$').and_then(|digits| digits.parse().ok()).filter(|&number| number > 0);
             let number = number.ok_or_else(|| {
@@ -140,7 +136,7 @@ fn unary(op: ast::UnaryOperator, expr: ast::Expr) -> Result<Expr> {
         ast::UnaryOperator::Plus => Unary::Plus,
         ast::UnaryOperator::Minus => {
             // The least integer has no positive counterpart.
-            if let ast::Expr::Value(ast::ValueWithSpan { value: ast::Value::Number(digits, _), .. }) = &expr
+            if let ast::Expr::Value(ast::ValueWithSpan { value: ast::Value::Number(digits, false), span: _ }) = &expr
                 && let Ok(n) = format!("-{digits}").parse()
             {
                 return Ok(Expr::Literal(Value::Integer(n)));
@@ -177,17 +173,8 @@ fn binary(op: &ast::BinaryOperator) -> Result<Binary> {
 }
 
 fn call(function: ast::Function) -> Result<Expr> {
-    let ast::Function {
-        name: called,
-        uses_odbc_syntax,
-        parameters,
-        args,
-        within_group,
-        filter,
-        null_treatment,
-        over,
-        ..
-    } = function;
+    let ast::Function { name: called, uses_odbc_syntax, parameters, args, within_group, filter, null_treatment, over } =
+        function;
     let called = called.to_string().to_ascii_lowercase();
     let ast::FunctionArguments::List(ast::FunctionArgumentList { duplicate_treatment, args, clauses }) = args else {
         return Err(Error::unsupported(format!("the function {called} without parentheses")));

@@ -7,29 +7,36 @@ mod expression;
 mod statement;
 
 use sqlparser::ast;
-use sqlparser::dialect::Dialect;
+use sqlparser::dialect::{Dialect, Precedence};
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
-use sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
+use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer};
 
 use super::ast::{Kind, Node, Statement};
 use super::error::{Error, SqlState};
 use crate::mvcc::Isolation;
 
 /// The longest statement, in bytes.
-const MAX_LENGTH: usize = 16 << 20;
+const MAX_LENGTH: usize = 1 << 20;
 /// The most operators and parentheses along any path into an expression. It bounds the recursion of everything that
 /// walks expressions, to well within a thread's stack.
 const MAX_DEPTH: usize = 500;
 /// How deeply the parser may recurse.
 const MAX_RECURSION: usize = 64;
 
-/// The dialect: PostgreSQL's spelling, with toydb's right-associative `^` and postfix `!`.
+/// The dialect: PostgreSQL's spelling and precedence, with what toydb has beside them: `^` that groups to the right, postfix
+/// `!`, and equality that binds less than order, so that `5 > 3 = TRUE` has a meaning.
 #[derive(Debug)]
 struct Orrery;
 
-/// How tightly `^` binds: more than `*`.
-const POWER: u8 = 45;
+/// How tightly operators bind, where the parser does not ask by name.
+mod precedence {
+    pub const SIGN: u8 = 80;
+    pub const FACTORIAL: u8 = 70;
+    pub const POWER: u8 = 60;
+    pub const OTHER: u8 = 30;
+    pub const ORDER: u8 = 19;
+}
 
 impl Dialect for Orrery {
     fn is_identifier_start(&self, c: char) -> bool {
@@ -48,16 +55,94 @@ impl Dialect for Orrery {
         true
     }
 
+    fn supports_nested_comments(&self) -> bool {
+        true
+    }
+
+    // What follows is here to be refused by name: where a dialect does not have these clauses, the parser takes them for
+    // something else, or takes some of their keywords and says nothing.
+
+    fn supports_filter_during_aggregation(&self) -> bool {
+        true
+    }
+
+    fn supports_string_escape_constant(&self) -> bool {
+        true
+    }
+
+    fn supports_asc_desc_in_column_definition(&self) -> bool {
+        true
+    }
+
+    fn parse_column_option(
+        &self,
+        parser: &mut Parser,
+    ) -> Result<Option<Result<Option<ast::ColumnOption>, ParserError>>, ParserError> {
+        let Token::Word(word) = &parser.peek_token_ref().token else { return Ok(None) };
+        let of_others = [
+            Keyword::AS,
+            Keyword::AUTO_INCREMENT,
+            Keyword::AUTOINCREMENT,
+            Keyword::IDENTITY,
+            Keyword::ON,
+            Keyword::SRID,
+        ];
+        if !of_others.contains(&word.keyword) {
+            return Ok(None);
+        }
+        let token = parser.next_token().token;
+        Ok(Some(Ok(Some(ast::ColumnOption::DialectSpecific(vec![token])))))
+    }
+
+    fn prec_value(&self, precedence: Precedence) -> u8 {
+        match precedence {
+            Precedence::Period => 100,
+            Precedence::DoubleColon => 90,
+            Precedence::AtTz => 65,
+            Precedence::MulDivModOp => 50,
+            Precedence::PlusMinus => 40,
+            Precedence::Xor
+            | Precedence::Ampersand
+            | Precedence::Caret
+            | Precedence::Pipe
+            | Precedence::Colon
+            | Precedence::PgOther => precedence::OTHER,
+            Precedence::Between | Precedence::Like => 20,
+            Precedence::Eq => 18,
+            Precedence::Is => 17,
+            Precedence::UnaryNot => 15,
+            Precedence::And => 10,
+            Precedence::Or => 5,
+        }
+    }
+
     fn get_next_precedence(&self, parser: &Parser) -> Option<Result<u8, ParserError>> {
-        (parser.peek_token().token == Token::Caret).then_some(Ok(POWER))
+        match parser.peek_token_ref().token {
+            Token::Caret => Some(Ok(precedence::POWER)),
+            Token::ExclamationMark => Some(Ok(precedence::FACTORIAL)),
+            Token::StringConcat => Some(Ok(precedence::OTHER)),
+            Token::Lt | Token::LtEq | Token::Gt | Token::GtEq => Some(Ok(precedence::ORDER)),
+            _ => None,
+        }
+    }
+
+    fn parse_prefix(&self, parser: &mut Parser) -> Option<Result<ast::Expr, ParserError>> {
+        let op = match parser.peek_token_ref().token {
+            Token::Plus => ast::UnaryOperator::Plus,
+            Token::Minus => ast::UnaryOperator::Minus,
+            _ => return None,
+        };
+        parser.next_token();
+        let operand = parser.parse_subexpr(precedence::SIGN);
+        Some(operand.map(|expr| ast::Expr::UnaryOp { op, expr: Box::new(expr) }))
     }
 
     fn parse_infix(&self, parser: &mut Parser, left: &ast::Expr, _: u8) -> Option<Result<ast::Expr, ParserError>> {
-        if parser.peek_token().token != Token::Caret {
+        if parser.peek_token_ref().token != Token::Caret {
             return None;
         }
         parser.next_token();
-        Some(parser.parse_subexpr(POWER - 1).map(|right| ast::Expr::BinaryOp {
+        Some(parser.parse_subexpr(precedence::POWER - 1).map(|right| ast::Expr::BinaryOp {
             left: Box::new(left.clone()),
             op: ast::BinaryOperator::PGExp,
             right: Box::new(right),
@@ -73,7 +158,8 @@ pub fn parse(sql: &str) -> Result<Statement, Error> {
     }
     let tokens = Tokenizer::new(&Orrery, sql)
         .tokenize_with_location()
-        .map_err(|error| syntax(error.message, Some((error.location.line, error.location.column))))?;
+        .map_err(|error| syntax(error.message, position(error.location)))?;
+    check_numbers(&tokens)?;
     check_depth(&tokens)?;
     let mut parser = Parser::new(&Orrery).with_recursion_limit(MAX_RECURSION).with_tokens_with_locations(tokens);
     let node = if parser.parse_keyword(Keyword::BEGIN) || parser.parse_keywords(&[Keyword::START, Keyword::TRANSACTION])
@@ -101,6 +187,7 @@ pub fn parse(sql: &str) -> Result<Statement, Error> {
 fn begin(parser: &mut Parser) -> Result<Node, Error> {
     let _ = parser.parse_one_of_keywords(&[Keyword::TRANSACTION, Keyword::WORK]);
     let (mut read_only, mut isolation, mut as_of) = (None, None, None);
+    let mut comma = false;
     let twice = |what: &str| Err(syntax(format!("{what} is given twice"), None));
     loop {
         if parser.parse_keywords(&[Keyword::READ, Keyword::ONLY]) {
@@ -116,7 +203,13 @@ fn begin(parser: &mut Parser) -> Result<Node, Error> {
             let level = match level.token.to_string().to_ascii_uppercase().as_str() {
                 "SNAPSHOT" => Isolation::Snapshot,
                 "SERIALIZABLE" => Isolation::Serializable,
-                other => return Err(Error::unsupported(format!("ISOLATION LEVEL {other}")).at(position_of(&level))),
+                other => {
+                    let mut name = other.to_string();
+                    if matches!(other, "READ" | "REPEATABLE") {
+                        name = format!("{name} {}", parser.next_token().token);
+                    }
+                    return Err(Error::unsupported(format!("ISOLATION LEVEL {name}")).at(position_of(&level)));
+                }
             };
             if isolation.replace(level).is_some() {
                 return twice("the isolation level");
@@ -130,11 +223,12 @@ fn begin(parser: &mut Parser) -> Result<Node, Error> {
             if as_of.replace(version).is_some() {
                 return twice("AS OF SYSTEM TIME");
             }
-        } else if parser.peek_token().token == Token::Comma {
-            parser.next_token();
+        } else if comma {
+            return Err(expected("a transaction mode", &parser.peek_token()));
         } else {
             break;
         }
+        comma = parser.consume_token(&Token::Comma);
     }
     if as_of.is_some() && read_only != Some(true) {
         let error = syntax("AS OF SYSTEM TIME needs a READ ONLY transaction".into(), None);
@@ -145,6 +239,17 @@ fn begin(parser: &mut Parser) -> Result<Node, Error> {
         isolation: isolation.unwrap_or_default(),
         as_of,
     }))
+}
+
+/// Refuses letters that follow a number at once, which the parser would take for an alias.
+fn check_numbers(tokens: &[TokenWithSpan]) -> Result<(), Error> {
+    for pair in tokens.windows(2) {
+        if let (Token::Number(digits, _), Token::Word(word)) = (&pair[0].token, &pair[1].token) {
+            let message = format!("the number {digits} is followed by {word} without a space");
+            return Err(syntax(message, position_of(&pair[0])));
+        }
+    }
+    Ok(())
 }
 
 /// Refuses expressions so deep that walking them could exhaust the stack. The parser builds chains like `1 + 1 + 1 ...`
@@ -171,9 +276,13 @@ fn check_depth(tokens: &[TokenWithSpan]) -> Result<(), Error> {
     Ok(())
 }
 
+/// A place in the statement, if it is known.
+fn position(location: Location) -> Option<(u64, u64)> {
+    (location.line > 0).then_some((location.line, location.column))
+}
+
 fn position_of(token: &TokenWithSpan) -> Option<(u64, u64)> {
-    let start = token.span.start;
-    (start.line > 0).then_some((start.line, start.column))
+    position(token.span.start)
 }
 
 fn expected(what: &str, found: &TokenWithSpan) -> Error {
@@ -186,9 +295,19 @@ fn syntax(message: String, position: Option<(u64, u64)>) -> Error {
 
 fn parser_error(error: ParserError) -> Error {
     match error {
-        ParserError::TokenizerError(message) | ParserError::ParserError(message) => syntax(message, None),
+        ParserError::TokenizerError(message) | ParserError::ParserError(message) => match place(&message) {
+            Some((message, position)) => syntax(message.to_string(), Some(position)),
+            None => syntax(message, None),
+        },
         ParserError::RecursionLimitExceeded => {
             Error::new(SqlState::STATEMENT_TOO_COMPLEX, "the statement is nested too deeply")
         }
     }
+}
+
+/// Takes apart a message that ends in ` at Line: 1, Column: 2`.
+fn place(message: &str) -> Option<(&str, (u64, u64))> {
+    let (message, place) = message.rsplit_once(" at Line: ")?;
+    let (line, column) = place.split_once(", Column: ")?;
+    Some((message, (line.parse().ok()?, column.parse().ok()?)))
 }

@@ -6,7 +6,7 @@ use sqlparser::ast::{self, SetExpr, TableFactor};
 use super::super::ast::{ColumnDef, CreateTable, Delete, Insert, Item, Kind, Node, Order, Select, Table, Update};
 use super::super::error::{Error, SqlState};
 use super::super::types::DataType;
-use super::expression;
+use super::{expression, position};
 
 type Result<T> = std::result::Result<T, Error>;
 
@@ -19,25 +19,40 @@ macro_rules! refuse {
     };
 }
 
+/// The longest identifier, in bytes.
+const MAX_NAME: usize = 128;
+
 /// An identifier: as it stands when quoted, else in lower case.
-pub(super) fn name(ident: ast::Ident) -> String {
-    if ident.quote_style.is_some() { ident.value } else { ident.value.to_ascii_lowercase() }
+pub(super) fn name(ident: ast::Ident) -> Result<String> {
+    let ast::Ident { value, quote_style, span } = ident;
+    let refused = |state, message: String| Err(Error::new(state, message).at(position(span.start)));
+    if value.is_empty() {
+        refused(SqlState::SYNTAX_ERROR, "a name is empty".into())
+    } else if quote_style == Some('\'') {
+        let error = refused(SqlState::SYNTAX_ERROR, format!("the text '{value}' stands in the place of a name"));
+        error.map_err(|error| error.with_hint("put names into double quotes, if into any"))
+    } else if value.len() > MAX_NAME {
+        let message = format!("a name has {} bytes, at most {MAX_NAME} are allowed", value.len());
+        refused(SqlState::NAME_TOO_LONG, message)
+    } else {
+        Ok(if quote_style.is_some() { value } else { value.to_ascii_lowercase() })
+    }
 }
 
 /// A name without a schema.
 fn object_name(object: ast::ObjectName) -> Result<String> {
-    let mut parts = object.0;
-    match (parts.pop(), parts.is_empty()) {
-        (Some(ast::ObjectNamePart::Identifier(ident)), true) => Ok(name(ident)),
-        (Some(part), _) => Err(Error::unsupported(format!("the qualified name {part}"))),
-        (None, _) => Err(Error::new(SqlState::SYNTAX_ERROR, "a name is empty")),
+    match <[ast::ObjectNamePart; 1]>::try_from(object.0) {
+        Ok([ast::ObjectNamePart::Identifier(ident)]) => name(ident),
+        Ok([part]) => Err(Error::unsupported(format!("the name {part}"))),
+        Err(parts) => Err(Error::unsupported(format!("the qualified name {}", ast::ObjectName(parts)))),
     }
 }
 
 pub(super) fn convert(statement: ast::Statement) -> Result<Node> {
     Ok(match statement {
-        ast::Statement::Commit { chain, end, modifier } => {
-            refuse!(chain => "COMMIT AND CHAIN", end || modifier.is_some() => "END with a modifier");
+        ast::Statement::Commit { chain, end: _, modifier } => {
+            // END is COMMIT.
+            refuse!(chain => "COMMIT AND CHAIN", modifier.is_some() => "END with a modifier");
             Node::Transaction(Kind::Commit)
         }
         ast::Statement::Rollback { chain, savepoint } => {
@@ -124,7 +139,7 @@ fn create_table(table: ast::CreateTable) -> Result<CreateTable> {
         let ast::Expr::Identifier(ident) = &index_column.column.expr else {
             return Err(Error::unsupported(format!("{kind} over an expression")));
         };
-        let wanted = name(ident.clone());
+        let wanted = name(ident.clone())?;
         let column = columns.iter_mut().find(|column| column.name == wanted).ok_or_else(|| {
             Error::new(SqlState::UNDEFINED_COLUMN, format!("{kind} names the column {wanted:?}, which does not exist"))
         })?;
@@ -140,7 +155,7 @@ fn column(column: ast::ColumnDef) -> Result<ColumnDef> {
     let (datatype, max_length) = data_type(column.data_type)?;
     let (primary_key, nullable, unique, default) = Default::default();
     let mut converted =
-        ColumnDef { name: name(column.name), datatype, max_length, primary_key, nullable, unique, default };
+        ColumnDef { name: name(column.name)?, datatype, max_length, primary_key, nullable, unique, default };
     for ast::ColumnOptionDef { option, .. } in column.options {
         let set_nullable = |converted: &mut ColumnDef, nullable: bool| match converted.nullable.replace(nullable) {
             Some(before) if before != nullable => Err(Error::new(
@@ -240,7 +255,6 @@ fn insert(statement: ast::Insert) -> Result<Insert> {
         multi_table_into_clauses,
         multi_table_when_clauses,
         multi_table_else_clause,
-        ..
     } = statement;
     refuse!(
         or.is_some() => "INSERT OR", ignore => "INSERT IGNORE", overwrite => "INSERT OVERWRITE",
@@ -287,7 +301,6 @@ fn update(statement: ast::Update) -> Result<Update> {
         or,
         order_by,
         limit,
-        ..
     } = statement;
     refuse!(
         from.is_some() => "UPDATE ... FROM", returning.is_some() => "RETURNING", output.is_some() => "OUTPUT",
@@ -319,7 +332,6 @@ fn delete(statement: ast::Delete) -> Result<Delete> {
         output,
         order_by,
         limit,
-        ..
     } = statement;
     refuse!(
         !tables.is_empty() => "DELETE from several tables", using.is_some() => "DELETE ... USING",
@@ -384,7 +396,6 @@ fn select(mut query: ast::Query) -> Result<Select> {
         window_before_qualify: _,
         value_table_mode,
         flavor,
-        ..
     } = select;
     let grouped = match &group_by {
         ast::GroupByExpr::All(_) => true,
@@ -433,7 +444,7 @@ fn item(item: ast::SelectItem) -> Result<Item> {
     Ok(match item {
         ast::SelectItem::UnnamedExpr(expr) => Item::Expr { expr: expression::convert(expr)?, alias: None },
         ast::SelectItem::ExprWithAlias { expr, alias } => {
-            Item::Expr { expr: expression::convert(expr)?, alias: Some(name(alias)) }
+            Item::Expr { expr: expression::convert(expr)?, alias: Some(name(alias)?) }
         }
         ast::SelectItem::ExprWithAliases { .. } => return Err(Error::unsupported("several aliases")),
         ast::SelectItem::Wildcard(options) => {
@@ -490,7 +501,7 @@ fn single_table(table: ast::TableWithJoins) -> Result<Table> {
                 None => None,
                 Some(ast::TableAlias { explicit: _, name: alias, columns, at }) => {
                     refuse!(!columns.is_empty() || at.is_some() => "an alias with columns");
-                    Some(name(alias))
+                    Some(name(alias)?)
                 }
             };
             Ok(Table { name: object_name(table)?, alias })

@@ -1,0 +1,132 @@
+//! Golden scripts: `> STATEMENT` runs a statement, for the session that a prefix names. Each query also runs without the
+//! optimizer, and must return the same rows.
+//!
+//! `params VALUE...` gives parameters to the next statement: `null`, `true`, `false`, numbers, or else text.
+
+use std::error::Error;
+use std::fmt::Write as _;
+use std::path::Path;
+
+use super::database::Database;
+use crate::sql::types::{DataType, Value};
+use crate::sql::{Options, Output};
+
+struct Runner {
+    database: Database,
+    params: Vec<Value>,
+}
+
+impl goldenscript::Runner for Runner {
+    type Command = goldenscript::Command;
+
+    fn run(
+        &mut self,
+        command: &goldenscript::Command,
+        context: &goldenscript::Context,
+    ) -> Result<String, Box<dyn Error>> {
+        let session = context.prefix.as_deref().unwrap_or_default();
+        if command.name == "params" {
+            let mut args = command.consume_args();
+            self.params = std::iter::from_fn(|| args.next_pos()).map(param).collect();
+            args.reject_next()?;
+            return Ok(String::new());
+        }
+        let sql = command.name.as_str();
+        let params = std::mem::take(&mut self.params);
+        let output = self.database.run(session, sql, &params, Options { optimize: true });
+        if let (Ok(Output::Select { rows, .. }), false) = (&output, sql.contains("LIMIT") || sql.contains("OFFSET")) {
+            let naive = self.database.try_out(session, sql, &params, Options { optimize: false });
+            let Ok(Output::Select { rows: naive, .. }) = naive else { panic!("without the optimizer: {naive:?}") };
+            let sort = |rows: &[Vec<Value>]| {
+                let mut rows: Vec<String> = rows.iter().map(|row| format!("{row:?}")).collect();
+                rows.sort();
+                rows
+            };
+            assert_eq!(sort(rows), sort(&naive), "the optimizer changes the rows");
+        }
+        Ok(show(sql, &output.map_err(Box::new)?))
+    }
+}
+
+fn param(text: &str) -> Value {
+    match text {
+        "null" => Value::Null,
+        "true" => Value::Boolean(true),
+        "false" => Value::Boolean(false),
+        text => match (text.parse(), text.parse()) {
+            (Ok(n), _) => Value::Integer(n),
+            (_, Ok(x)) => Value::Float(x),
+            _ => Value::Text(text.to_string()),
+        },
+    }
+}
+
+/// A value as a literal, so that its type shows.
+fn literal(value: &Value) -> String {
+    match value {
+        Value::Text(text) => format!("'{}'", text.replace('\'', "''")),
+        Value::Float(x) if x.fract() == 0.0 && !value.to_string().contains('e') => format!("{value}.0"),
+        value => value.to_string(),
+    }
+}
+
+fn show(sql: &str, output: &Output) -> String {
+    let datatype = |datatype: Option<DataType>| datatype.map_or("?".to_string(), |datatype| datatype.to_string());
+    match output {
+        Output::Select { columns, rows } => {
+            if let ([column], [row], Some(text)) = (columns.as_slice(), rows.as_slice(), sql.strip_prefix("SELECT "))
+                && !sql.contains(" FROM ")
+            {
+                return format!("{text} → {} {}", literal(&row[0]), datatype(column.datatype));
+            }
+            let header: Vec<String> =
+                columns.iter().map(|column| format!("{} {}", column.name, datatype(column.datatype))).collect();
+            let mut text = header.join(", ");
+            for row in rows {
+                let row: Vec<String> = row.iter().map(literal).collect();
+                write!(text, "\n{}", row.join(", ")).unwrap();
+            }
+            text
+        }
+        Output::Explain { text } => text.clone(),
+        other => format!("{other:?}"),
+    }
+}
+
+macro_rules! scripts {
+    ($($name:ident),* $(,)?) => {
+        $(#[test]
+        fn $name() {
+            let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/sql/testscripts");
+            let mut runner = Runner { database: Database::new(), params: Vec::new() };
+            goldenscript::run(&mut runner, scripts.join(stringify!($name))).unwrap();
+        })*
+
+        /// A script that no test runs would prove nothing.
+        #[test]
+        fn all_scripts_run() {
+            let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/sql/testscripts");
+            let names = std::fs::read_dir(scripts).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+            let names: std::collections::BTreeSet<String> = names.collect();
+            assert_eq!(names, [$(stringify!($name).to_string()),*].into());
+        }
+    };
+}
+
+scripts! {
+    access_paths,
+    create_table,
+    delete,
+    drop_table,
+    expressions,
+    identifiers,
+    insert,
+    nulls,
+    parameters,
+    select,
+    syntax,
+    transactions,
+    unique,
+    unsupported,
+    update,
+}

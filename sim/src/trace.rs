@@ -1,0 +1,137 @@
+//! Traces: a universe as a file.
+//!
+//! A trace holds the whole scenario as data, with the digest and the verdict of the run that wrote it. Replaying one
+//! needs no generator: a later version may draw different scenarios from a seed, and still plays an old trace.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use scenarios::Scenario;
+use serde::{Deserialize, Serialize};
+
+use crate::verdict::{REVISION, Verdict};
+
+/// The newest format that this version reads, and the one that it writes.
+pub const FORMAT: u32 = 1;
+
+/// A universe, and how it ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Trace {
+    /// The version of this format.
+    pub format: u32,
+    /// The revision of the source that played it.
+    pub revision: String,
+    /// How the run ended.
+    pub outcome: Verdict,
+    /// The digest over all events of the run.
+    pub digest: String,
+    /// Everything that the universe depends on.
+    pub scenario: Scenario,
+}
+
+/// Why a trace cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file cannot be read.
+    #[error("cannot read the trace {path:?}: {reason}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        reason: std::io::Error,
+    },
+    /// The file cannot be written.
+    #[error("cannot write the trace {path:?}: {reason}")]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        reason: std::io::Error,
+    },
+    /// The file is no trace.
+    #[error("{path:?} is not a trace: {reason}")]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, with line and column.
+        reason: serde_json::Error,
+    },
+    /// The file was written by a newer version.
+    #[error("the trace {path:?} has format {format}, but this version reads formats up to {FORMAT}: use a newer version")]
+    TooNew {
+        /// The file.
+        path: PathBuf,
+        /// Its format.
+        format: u32,
+    },
+    /// The scenario in the file cannot be played.
+    #[error("the trace {path:?} cannot be played: {reason}")]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// Which field, and why.
+        reason: scenarios::Error,
+    },
+}
+
+impl Trace {
+    /// A trace of a run of this version.
+    pub fn new(scenario: Scenario, digest: String, outcome: Verdict) -> Self {
+        Self { format: FORMAT, revision: REVISION.to_string(), outcome, digest, scenario }
+    }
+
+    /// Reads and checks a trace.
+    pub fn load(path: &Path) -> Result<Self, Error> {
+        /// The one field that every format has, to tell a newer file from a broken one.
+        #[derive(Deserialize)]
+        struct Header {
+            format: u32,
+        }
+        let bytes = fs::read(path).map_err(|reason| Error::Read { path: path.into(), reason })?;
+        let malformed = |reason| Error::Malformed { path: path.into(), reason };
+        let Header { format } = serde_json::from_slice(&bytes).map_err(malformed)?;
+        if format > FORMAT {
+            return Err(Error::TooNew { path: path.into(), format });
+        }
+        let trace: Self = serde_json::from_slice(&bytes).map_err(malformed)?;
+        trace.scenario.validate().map_err(|reason| Error::Invalid { path: path.into(), reason })?;
+        Ok(trace)
+    }
+
+    /// Writes the trace, creating directories on the way. The file appears whole or not at all.
+    pub fn save(&self, path: &Path) -> Result<(), Error> {
+        let failed = |reason| Error::Write { path: path.into(), reason };
+        let mut json = serde_json::to_vec_pretty(self).map_err(|error| failed(error.into()))?;
+        json.push(b'\n');
+        if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            fs::create_dir_all(parent).map_err(failed)?;
+        }
+        let mut temporary = path.as_os_str().to_owned();
+        temporary.push(".tmp");
+        fs::write(&temporary, json).map_err(failed)?;
+        fs::rename(&temporary, path).map_err(|reason| {
+            // The error that matters is the rename's; a temporary file that is gone already is fine.
+            match fs::remove_file(&temporary) {
+                Err(other) if other.kind() != ErrorKind::NotFound => failed(other),
+                _ => failed(reason),
+            }
+        })
+    }
+
+    /// Checks that a trace could be written to a path, before a long run.
+    pub fn check_writable(path: &Path) -> Result<(), Error> {
+        let failed = |reason| Error::Write { path: path.into(), reason };
+        if path.is_dir() {
+            return Err(failed(std::io::Error::new(ErrorKind::IsADirectory, "it is a directory")));
+        }
+        if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            fs::create_dir_all(parent).map_err(failed)?;
+        }
+        let mut temporary = path.as_os_str().to_owned();
+        temporary.push(".tmp");
+        fs::write(&temporary, b"").map_err(failed)?;
+        fs::remove_file(&temporary).map_err(failed)
+    }
+}

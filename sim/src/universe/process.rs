@@ -1,0 +1,91 @@
+//! One node of the cluster as a process of the universe: moves messages, time and disk latency in and out of the engine.
+
+use std::rc::Rc;
+
+use engine::disk::ErrorKind;
+use engine::node::{Error, Input, Node, Ready};
+use engine::storage::{self, Memory, Storage};
+
+use super::{Death, Packet, Universe, time};
+use crate::disk::SimDisk;
+use crate::network::Address;
+
+/// Lives one life of a node: recovers it from its disk and runs it until the process is killed or the engine stops.
+pub async fn live(universe: Rc<Universe>, id: u8) {
+    let life = universe.begin_life(id);
+    let disk = universe.node(id).disk.clone();
+    let result = run(&universe, id, life, &disk, || Ok(Memory::new())).await;
+    let Err(error) = result;
+    universe.die(id, death(error));
+}
+
+/// What the end of a node means to the universe.
+fn death(error: Error) -> Death {
+    match error {
+        Error::Storage(storage::Error::Disk(error)) => match error.kind {
+            ErrorKind::PowerLoss => Death::PowerLoss,
+            _ => Death::DiskError(error.to_string()),
+        },
+        error => Death::Corruption(error.to_string()),
+    }
+}
+
+async fn run<S: Storage>(
+    universe: &Rc<Universe>,
+    id: u8,
+    life: u32,
+    disk: &SimDisk,
+    open: impl FnOnce() -> Result<S, storage::Error>,
+) -> Result<std::convert::Infallible, Error> {
+    let seed = universe.life_seed(id, life);
+    let mut node = Node::open(universe.config(id), disk.clone(), open()?, seed)?;
+    wait_for_disk(universe, id, disk).await;
+    universe.observe_restart(&node);
+    madsim::task::spawn_local(tick(Rc::clone(universe), id));
+    let mut ready = Ready::default();
+    loop {
+        let slot = universe.node(id);
+        slot.signal.wait(|| (!slot.inbox.borrow().is_empty()).then_some(())).await;
+        loop {
+            // The borrow ends before the step, which may send to itself through the network.
+            let Some(input) = slot.inbox.borrow_mut().pop_front() else { break };
+            node.step(input)?;
+        }
+        let mut more = true;
+        while more {
+            more = node.ready(&mut ready)?;
+            wait_for_disk(universe, id, disk).await;
+            universe.observe(&node, &ready);
+            for message in ready.messages.drain(..) {
+                let to = message.to();
+                universe.send(Address::Node(id), Address::Node(to), Packet::Peer(message));
+            }
+            for reply in ready.replies.drain(..) {
+                let to = reply.client as u32;
+                universe.send(Address::Node(id), Address::Client(to), Packet::Reply(reply));
+            }
+        }
+    }
+}
+
+/// Disk operations take no time within the engine; the process sleeps for it before anything leaves the node.
+async fn wait_for_disk(universe: &Universe, id: u8, disk: &SimDisk) {
+    let busy = disk.take_busy_us();
+    if busy > 0 {
+        let stalled = universe.node(id).stalled_until.get();
+        time::sleep_until_ns(stalled.max(time::now_ns()) + busy * 1_000).await;
+    }
+}
+
+/// Ticks by the node's own clock, which is skewed and drifts.
+async fn tick(universe: Rc<Universe>, id: u8) {
+    let period = u64::from(universe.scenario.engine.tick_ms) * 1_000_000;
+    let clock = universe.clock(id);
+    let mut due = clock.local(time::now_ns()) + period;
+    loop {
+        time::sleep_until_ns(clock.universe(due)).await;
+        universe.deliver(id, Input::Tick);
+        // A process that was paused does not make up for the ticks it missed.
+        due = (due + period).max(clock.local(time::now_ns()));
+    }
+}

@@ -1,0 +1,160 @@
+//! The schedule: what goes wrong, and right again, when.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use scenarios::{FaultKind, Side};
+
+use super::signal::Signal;
+use super::{Universe, event, time};
+use crate::network::{Endpoints, Partition, PartitionId};
+
+/// Something that happens at a moment.
+#[derive(Clone, Debug)]
+pub enum Action {
+    /// A fault of the scenario.
+    Fault(FaultKind),
+    /// A partition ends.
+    Heal(PartitionId),
+    /// A pause ends.
+    Resume(u8),
+    /// A node starts again, if it is down.
+    Restart(u8),
+    /// An episode of disk errors ends.
+    EndDiskErrors(u8),
+    /// A latency spike ends.
+    EndSpike,
+}
+
+/// What is planned.
+#[derive(Default)]
+pub struct Timeline {
+    /// By time, and in the order of planning.
+    actions: RefCell<BTreeMap<(u64, u64), Action>>,
+    planned: Cell<u64>,
+    signal: Signal,
+}
+
+impl Universe {
+    /// Plans an action for a moment.
+    pub fn plan(&self, at: u64, action: Action) {
+        let timeline = &self.timeline;
+        timeline.planned.set(timeline.planned.get() + 1);
+        timeline.actions.borrow_mut().insert((at, timeline.planned.get()), action);
+        timeline.signal.notify();
+    }
+
+    /// Plans the scenario's faults.
+    pub fn plan_faults(&self) {
+        for fault in &self.scenario.faults {
+            self.plan(fault.at_us * 1_000, Action::Fault(fault.kind.clone()));
+        }
+    }
+
+    /// Performs what is planned, for as long as the universe lasts.
+    pub async fn follow_timeline(self: Rc<Self>) {
+        let timeline = &self.timeline;
+        loop {
+            timeline.signal.wait_until(|| timeline.actions.borrow().keys().next().map(|(at, _)| *at)).await;
+            loop {
+                let next = timeline.actions.borrow_mut().pop_first();
+                let Some(((at, order), action)) = next else { break };
+                if at > time::now_ns() {
+                    timeline.actions.borrow_mut().insert((at, order), action);
+                    break;
+                }
+                self.perform(action);
+            }
+        }
+    }
+
+    /// Ends every fault: nothing is planned any more, everything works, and all nodes run.
+    pub fn heal_everything(&self) {
+        self.timeline.actions.borrow_mut().clear();
+        self.network.borrow_mut().set_faults_enabled(false);
+        for id in 1..=self.scenario.nodes {
+            self.node(id).disk.set_faults_enabled(false);
+            self.node(id).stalled_until.set(0);
+            self.resume(id);
+            self.restart(id);
+        }
+    }
+
+    fn perform(&self, action: Action) {
+        match action {
+            Action::Fault(kind) => self.inject(&kind),
+            Action::Heal(id) => drop(self.network.borrow_mut().heal(id)),
+            Action::Resume(node) => self.resume(node),
+            Action::Restart(node) => self.restart(node),
+            Action::EndDiskErrors(node) => self.node(node).disk.set_more_errors(0, 0, 0),
+            Action::EndSpike => self.network.borrow_mut().set_latency_factor(1),
+        }
+    }
+
+    fn inject(&self, kind: &FaultKind) {
+        tracing::info!(?kind, "fault");
+        let now = time::now_ns();
+        let end = |for_us: &u64| now + for_us * 1_000;
+        self.event(event::FAULT, &[kind.name().len() as u64, u64::from(kind.name().as_bytes()[0])]);
+        match kind {
+            FaultKind::Crash { node, after_disk_ops: Some(operations), power_loss: _ } => {
+                self.node(*node).disk.crash_after(*operations);
+            }
+            FaultKind::Crash { node, after_disk_ops: None, power_loss } => self.crash(*node, *power_loss),
+            FaultKind::Restart { node } => self.restart(*node),
+            FaultKind::Pause { node, for_us } => {
+                self.pause(*node);
+                self.plan(end(for_us), Action::Resume(*node));
+            }
+            FaultKind::Partition { shape, for_us } => {
+                self.count(kind.name());
+                let id = self.network.borrow_mut().partition(now, &partition(shape));
+                self.plan(end(for_us), Action::Heal(id));
+            }
+            FaultKind::Heal => {
+                if self.network.borrow_mut().heal_all() > 0 {
+                    self.count(kind.name());
+                }
+            }
+            FaultKind::DiskStall { node, for_us } => {
+                self.count(kind.name());
+                self.node(*node).stalled_until.set(end(for_us));
+            }
+            FaultKind::DiskErrors { node, for_us, read_ppm, write_ppm, sync_ppm } => {
+                self.count(kind.name());
+                self.node(*node).disk.set_more_errors(*read_ppm, *write_ppm, *sync_ppm);
+                self.plan(end(for_us), Action::EndDiskErrors(*node));
+            }
+            FaultKind::LatencySpike { factor, for_us } => {
+                self.count(kind.name());
+                self.network.borrow_mut().set_latency_factor(*factor);
+                self.plan(end(for_us), Action::EndSpike);
+            }
+        }
+    }
+}
+
+fn endpoints(side: &Side) -> Endpoints {
+    Endpoints::nodes(side.nodes.iter().copied()).union(Endpoints::clients(side.clients.iter().copied()))
+}
+
+/// A scenario's partition as the network has it.
+fn partition(shape: &scenarios::Partition) -> Partition {
+    match shape {
+        scenarios::Partition::Halves { left, right } => Partition::Groups(vec![endpoints(left), endpoints(right)]),
+        scenarios::Partition::Isolate { node, clients } => Partition::Isolate { node: *node, clients: *clients },
+        scenarios::Partition::Bridge { node, left, right } => {
+            Partition::Bridge { bridge: *node, left: endpoints(left), right: endpoints(right) }
+        }
+        scenarios::Partition::Ring { nodes } => Partition::Ring(nodes.clone()),
+        scenarios::Partition::OneWay { from, to } => Partition::OneWay { from: endpoints(from), to: endpoints(to) },
+        scenarios::Partition::ClientSide { clients, nodes } => Partition::ClientSide {
+            clients: Endpoints::clients(clients.iter().copied()),
+            nodes: Endpoints::nodes(nodes.iter().copied()),
+        },
+        scenarios::Partition::Flapping { shape, cut_us, open_us } => {
+            Partition::Flapping { partition: Box::new(partition(shape)), cut_us: *cut_us, open_us: *open_us }
+        }
+    }
+}
