@@ -186,7 +186,11 @@ impl Universe {
         });
         UNIVERSE.set(Some(Rc::clone(&universe)));
         for id in 1..=universe.scenario.nodes {
-            let process = Handle::current().create_node().name(format!("node {id}")).init(move || process::live(Self::current(), id)).build();
+            let process = Handle::current()
+                .create_node()
+                .name(format!("node {id}"))
+                .init(move || process::live(Self::current(), id))
+                .build();
             universe.node(id).process.set(Some(process.id()));
         }
         universe

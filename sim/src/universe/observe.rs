@@ -45,7 +45,10 @@ impl Universe {
             }
             drop(monitor);
             self.judge(result, node.id());
-            self.event(event::APPLY, &[u64::from(node.id()), *last, ready.applied.iter().fold(0, |sum, (_, o)| sum ^ o)]);
+            self.event(
+                event::APPLY,
+                &[u64::from(node.id()), *last, ready.applied.iter().fold(0, |sum, (_, o)| sum ^ o)],
+            );
             self.node(node.id()).applied.set(*last);
         }
         if self.node(node.id()).wanted.replace(false)

@@ -168,6 +168,18 @@ impl RecordBuffer {
         self.bytes.extend_from_slice(key);
     }
 
+    /// Adds bytes that need not be an operation.
+    #[cfg(test)]
+    pub(super) fn push_raw(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// How many bytes fit before it grows.
+    #[cfg(test)]
+    pub(super) fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+
     /// Completes the record, to be written at `offset`.
     pub(super) fn seal(&mut self, generation: u64, offset: u64, synced: u64) -> &[u8] {
         let (header, content) = self.bytes.split_at_mut(RECORD_HEADER);
