@@ -367,18 +367,18 @@ impl<'a> Check<'a> {
                     None if intermediate() => "G1b",
                     None => "garbage-read",
                 };
-                let mut message =
-                    format!("T{} read {} from row {key} at snapshot {snapshot}, ", transaction.id, show(value));
-                match (replaced, base) {
-                    (Some(by), _) => {
-                        message += &format!("but T{} had replaced {}", self.transactions[by.at].id, show(expected))
-                    }
+                let instead = match (replaced, base) {
+                    (Some(by), _) => format!("but T{} had replaced {}", self.transactions[by.at].id, show(expected)),
                     (None, Some((commit, by))) => {
-                        message +=
-                            &format!("where T{} had left {} at {commit}", self.transactions[by.at].id, show(expected))
+                        format!("where T{} had left {} at {commit}", self.transactions[by.at].id, show(expected))
                     }
-                    (None, None) => message += "where nobody had written it",
-                }
+                    (None, None) => "where nobody had written it".into(),
+                };
+                let message = format!(
+                    "T{} read {} from row {key} at snapshot {snapshot}, {instead}",
+                    transaction.id,
+                    show(value)
+                );
                 let mut violation = violation(anomaly, message, transaction);
                 violation
                     .evidence

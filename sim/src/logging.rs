@@ -20,7 +20,10 @@ impl FormatTime for VirtualTime {
 }
 
 /// Logs to standard error, as `verbose` and the RUST_LOG variable ask.
-#[expect(clippy::disallowed_methods, reason = "RUST_LOG is the conventional way to choose what is logged; it decides nothing else")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "RUST_LOG is the conventional way to choose what is logged; it decides nothing else"
+)]
 pub fn init(verbose: u8) -> anyhow::Result<()> {
     let filter = match (std::env::var("RUST_LOG"), verbose) {
         (Ok(directives), _) => EnvFilter::try_new(directives).context("RUST_LOG is malformed")?,

@@ -48,7 +48,12 @@ fn play_here(scenario: &Scenario) -> Report {
             time_us: 0,
             node: None,
         };
-        Played { outcome: Verdict::Panic(finding), digest: String::new(), counts: Counts::default(), checks: Vec::new() }
+        Played {
+            outcome: Verdict::Panic(finding),
+            digest: String::new(),
+            counts: Counts::default(),
+            checks: Vec::new(),
+        }
     });
     let Played { outcome, digest, counts, checks } = played;
     Report {

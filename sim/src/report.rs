@@ -57,7 +57,8 @@ pub struct Counts {
 impl Counts {
     /// Adds another run's counts.
     pub fn add(&mut self, other: &Self) {
-        let Self { events, virtual_us, ok, failed, unknown, committed, messages, leaders, entries, syncs, faults } = other;
+        let Self { events, virtual_us, ok, failed, unknown, committed, messages, leaders, entries, syncs, faults } =
+            other;
         self.events += events;
         self.virtual_us += virtual_us;
         self.ok += ok;
@@ -105,10 +106,7 @@ impl Report {
         let counts = &self.counts;
         let mut text = String::new();
         let happened = [
-            (
-                "time",
-                format!("{} virtual in {} of CPU", seconds(counts.virtual_us), seconds(self.cpu_us)),
-            ),
+            ("time", format!("{} virtual in {} of CPU", seconds(counts.virtual_us), seconds(self.cpu_us))),
             (
                 "operations",
                 format!(

@@ -59,7 +59,9 @@ pub enum Error {
         reason: serde_json::Error,
     },
     /// The file was written by a newer version.
-    #[error("the trace {path:?} has format {format}, but this version reads formats up to {FORMAT}: use a newer version")]
+    #[error(
+        "the trace {path:?} has format {format}, but this version reads formats up to {FORMAT}: use a newer version"
+    )]
     TooNew {
         /// The file.
         path: PathBuf,

@@ -6,7 +6,17 @@
 //! sync the kernel may have dropped the dirty pages (PostgreSQL's fsyncgate). Paths are relative to the disk's root,
 //! UTF-8, separated by `/`.
 
+mod memory;
+#[cfg(unix)]
+mod os;
+#[cfg(test)]
+pub(crate) mod tests;
+
 use std::fmt;
+
+pub use memory::{MemCounters, MemDisk, MemFile, MemLock};
+#[cfg(unix)]
+pub use os::{OsDisk, OsFile, OsLock};
 
 /// A file system, as a cheap handle. Clones are the same disk.
 pub trait Disk: Clone {
@@ -102,4 +112,17 @@ impl fmt::Display for ErrorKind {
             Self::Other(message) => f.write_str(message),
         }
     }
+}
+
+/// Refuses a path that is not made of plain names, and so could lead out of the root or name one file in two ways.
+fn check_path(path: &str) -> Result<(), ErrorKind> {
+    if path.split('/').any(|name| matches!(name, "" | "." | "..")) {
+        return Err(ErrorKind::Other("not a relative path of plain names".to_owned()));
+    }
+    Ok(())
+}
+
+/// The directory that a path is in; the root is `""`.
+fn parent(path: &str) -> &str {
+    path.rsplit_once('/').map_or("", |(parent, _)| parent)
 }

@@ -1,11 +1,16 @@
 //! Multi-version concurrency control where **a version is a log position**: the writes of the Raft entry at index `v`
 //! become versions `v` of their keys, a snapshot is a log index, and reading at `v` sees every version up to `v`.
 
+mod layout;
+mod reads;
+mod scan;
 mod store;
 mod txn;
+mod view;
 
 pub use store::Store;
-pub use txn::{Commit, Conflict, Txn, View};
+pub use txn::{Commit, Conflict, Txn};
+pub use view::View;
 
 use crate::storage::{self, KeyRange, Pair};
 
@@ -33,12 +38,15 @@ pub enum Isolation {
     Serializable,
 }
 
+/// What a write makes of a key: a value, or `None` for a removal.
+type Change = Option<Vec<u8>>;
+
 /// An iterator over visible keys and values.
 pub type Scan<'a> = Box<dyn DoubleEndedIterator<Item = Result<Pair, Error>> + 'a>;
 
 /// A place to return to within a transaction's writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Savepoint(pub(crate) usize);
+pub struct Savepoint(usize);
 
 /// A running transaction, as the SQL layer sees it: a consistent snapshot under the transaction's own writes.
 pub trait Transaction {

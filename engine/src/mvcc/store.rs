@@ -1,27 +1,17 @@
-//! The versioned store: every version of every key, ordered within a [`Storage`].
+//! The versioned store: every version of every key within a [`Storage`], read as of any position that is kept.
 //!
-//! A version's storage key is the user's key, escaped and terminated, then the position big-endian; so the versions of
-//! a key stand side by side, oldest first, and keys keep their order. Its value is a tag and the user's value, or the
-//! tag of a tombstone. Beside them, in a key space of its own, is unversioned metadata: the applied position, the
-//! watermark, and what the caller keeps there.
+//! A commit is one atomic batch: its versions, the caller's metadata, and its position. Garbage collection, which takes
+//! a position too, moves the watermark, the oldest position that can be read, and removes what none from there on sees.
 
 use std::ops::Bound;
 
+use super::layout::{self, APPLIED, SWEPT, VersionKey, WATERMARK, invalid};
+use super::scan::SnapshotScan;
 use super::{Commit, Conflict, Error, Scan, Version};
-use crate::encoding::keycode::{escape_into, unescape};
-use crate::storage::{self, Batch, KeyRange, Pair, Storage};
+use crate::storage::{Batch, KeyRange, Storage};
 
-/// First byte of the storage keys of metadata and of versions.
-const META: u8 = 0;
-const VERSIONED: u8 = 1;
-
-/// The store's own metadata. The caller's keys have another first byte after [`META`].
-const APPLIED: &[u8] = &[META, 0, 0];
-const WATERMARK: &[u8] = &[META, 0, 1];
-
-/// First byte of a version's value.
-const TOMBSTONE: u8 = 0;
-const VALUE: u8 = 1;
+/// The most versions that garbage collection removes in one batch. Tiny in tests, so that their few keys need several.
+const SWEEP_BATCH: usize = if cfg!(test) { 3 } else { 4096 };
 
 /// A versioned store over a [`Storage`].
 pub struct Store<S: Storage> {
@@ -31,7 +21,7 @@ pub struct Store<S: Storage> {
 }
 
 impl<S: Storage> Store<S> {
-    /// Goes on from what a storage holds.
+    /// Goes on from what a storage holds. Finishes a garbage collection that was interrupted.
     pub fn new(storage: S) -> Result<Self, Error> {
         let read = |key| -> Result<Version, Error> {
             let Some(bytes) = storage.get(key)? else { return Ok(0) };
@@ -39,8 +29,15 @@ impl<S: Storage> Store<S> {
                 .map_err(|_| invalid(format!("a position has {} bytes instead of 8", bytes.len())))?;
             Ok(Version::from_be_bytes(bytes))
         };
-        let (applied, watermark) = (read(APPLIED)?, read(WATERMARK)?);
-        Ok(Self { storage, applied, watermark })
+        let (applied, watermark, swept) = (read(APPLIED)?, read(WATERMARK)?, read(SWEPT)?);
+        if swept > watermark || watermark > applied {
+            return Err(invalid(format!("applied {applied}, watermark {watermark}, swept {swept} are out of order")));
+        }
+        let mut store = Self { storage, applied, watermark };
+        if swept < watermark {
+            store.sweep(applied, watermark)?;
+        }
+        Ok(store)
     }
 
     /// The storage beneath.
@@ -66,22 +63,15 @@ impl<S: Storage> Store<S> {
     /// Reads a key as of a position.
     pub fn snapshot_get(&self, key: &[u8], at: Version) -> Result<Option<Vec<u8>>, Error> {
         self.check_readable(at)?;
-        self.get_at(key, at)
-    }
-
-    fn get_at(&self, key: &[u8], at: Version) -> Result<Option<Vec<u8>>, Error> {
-        let (start, end) = versions_between(key, 0, at);
-        match self.storage.scan((Bound::Included(start), Bound::Included(end))).next_back() {
-            Some(version) => Ok(content(version?.1)?),
-            None => Ok(None),
-        }
+        let Some(newest) = self.storage.scan(layout::versions_of(key, at)).next_back() else { return Ok(None) };
+        let (key, value) = newest?;
+        Ok((!VersionKey::parse(key)?.is_tombstone()).then_some(value))
     }
 
     /// Scans a range of keys as of a position, both ways.
     pub fn snapshot_scan(&self, range: KeyRange, at: Version) -> Result<Scan<'_>, Error> {
         self.check_readable(at)?;
-        let versions = self.storage.scan(storage_range(&range));
-        Ok(Box::new(SnapshotScan { versions, at, front: None, back: None }))
+        Ok(Box::new(SnapshotScan::new(self.storage.scan(layout::versions_in(&range)), at)))
     }
 
     fn check_readable(&self, at: Version) -> Result<(), Error> {
@@ -96,19 +86,22 @@ impl<S: Storage> Store<S> {
 
     /// The newest version of a key; tombstones count.
     pub fn latest_version(&self, key: &[u8]) -> Result<Option<Version>, Error> {
-        let (start, end) = versions_between(key, 0, Version::MAX);
-        match self.storage.scan_keys((Bound::Included(start), Bound::Included(end))).next_back() {
-            Some(key) => Ok(Some(version_of(&key?)?)),
-            None => Ok(None),
-        }
+        let Some(newest) = self.storage.scan_keys(layout::versions_of(key, Version::MAX)).next_back() else {
+            return Ok(None);
+        };
+        Ok(Some(VersionKey::parse(newest?)?.version()))
     }
 
     /// The first version found in a range of keys that is newer than `since`; tombstones count.
     pub fn changed_since(&self, range: &KeyRange, since: Version) -> Result<Option<Version>, Error> {
-        for key in self.storage.scan_keys(storage_range(range)) {
-            let version = version_of(&key?)?;
-            if version > since {
-                return Ok(Some(version));
+        Ok(self.change_since(range, since)?.map(|key| key.version()))
+    }
+
+    fn change_since(&self, range: &KeyRange, since: Version) -> Result<Option<VersionKey>, Error> {
+        for key in self.storage.scan_keys(layout::versions_in(range)) {
+            let key = VersionKey::parse(key?)?;
+            if key.version() > since {
+                return Ok(Some(key));
             }
         }
         Ok(None)
@@ -116,7 +109,7 @@ impl<S: Storage> Store<S> {
 
     /// Reads unversioned metadata.
     pub fn get_meta(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
-        Ok(self.storage.get(&meta_key(key))?)
+        Ok(self.storage.get(&layout::meta_key(key))?)
     }
 
     /// Whether a commit may happen now: no key that it wrote, and none that it read under validation, has a version
@@ -126,6 +119,11 @@ impl<S: Storage> Store<S> {
         let Commit { snapshot, writes, read_keys, read_ranges } = commit;
         if *snapshot < self.watermark {
             return Ok(Err(Conflict::TooOld { watermark: self.watermark }));
+        }
+        self.check_readable(*snapshot)?;
+        if *snapshot == self.applied {
+            // Nothing at all has happened since.
+            return Ok(Ok(()));
         }
         for (key, _) in writes {
             if let Some(version) = self.latest_version(key)?.filter(|version| version > snapshot) {
@@ -138,18 +136,15 @@ impl<S: Storage> Store<S> {
             }
         }
         for range in read_ranges {
-            if let Some(version) = self.changed_since(range, *snapshot)? {
-                let key = match &range.0 {
-                    Bound::Included(key) | Bound::Excluded(key) => key.clone(),
-                    Bound::Unbounded => Vec::new(),
-                };
-                return Ok(Err(Conflict::Read { key, version }));
+            if let Some(change) = self.change_since(range, *snapshot)? {
+                return Ok(Err(Conflict::Read { key: change.user_key()?, version: change.version() }));
             }
         }
         Ok(Ok(()))
     }
 
-    /// Commits writes as versions at a new position, with changes of metadata, in one atomic batch.
+    /// Commits writes as versions at a new position, with changes of metadata, in one atomic batch. The writes are in
+    /// ascending order of their keys, each key once, as [`Commit::writes`] are; anything else is an error.
     pub fn commit(
         &mut self,
         version: Version,
@@ -158,52 +153,80 @@ impl<S: Storage> Store<S> {
     ) -> Result<(), Error> {
         assert!(version > self.applied, "position {version} is not after {}", self.applied);
         let mut batch = Batch::default();
+        let mut previous: Option<Vec<u8>> = None;
         for (key, value) in writes {
-            let value = match value {
-                Some(mut value) => {
-                    value.insert(0, VALUE);
-                    value
-                }
-                None => vec![TOMBSTONE],
-            };
-            batch.set(version_key(&key, version), value);
+            if previous.is_some_and(|previous| previous >= key) {
+                return Err(invalid(format!("the writes at position {version} are not in order: {key:02x?}")));
+            }
+            let storage_key = VersionKey::new(&key, version, value.is_none());
+            batch.set(storage_key.into_bytes(), value.unwrap_or_default());
+            previous = Some(key);
         }
-        batch.operations.extend(meta.into_iter().map(|(key, value)| (meta_key(&key), value)));
+        batch.operations.extend(meta.into_iter().map(|(key, value)| (layout::meta_key(&key), value)));
         batch.set(APPLIED.to_vec(), version.to_be_bytes().to_vec());
         self.storage.apply(batch)?;
         self.applied = version;
         Ok(())
     }
 
-    /// Moves the watermark, and removes what no snapshot at or above it sees: of the versions of a key up to the
-    /// watermark all but the newest, and that one too if it is a tombstone. One atomic batch. Returns how many
-    /// versions it removed.
-    pub fn collect(&mut self, watermark: Version) -> Result<u64, Error> {
-        assert!(watermark >= self.watermark, "the watermark does not go back");
-        assert!(watermark <= self.applied, "the watermark is not in the future");
+    /// Collects garbage, as what happens at a new position: moves the watermark, and removes what no snapshot at or
+    /// above it sees, which is of the versions of a key up to the watermark all but the newest, and that one too if it
+    /// is a tombstone. Returns how many versions it removed.
+    ///
+    /// The batches are of bounded size: the first moves the watermark and the applied position, the last one says that
+    /// the sweep is over, and [`Store::new`] finishes one that was interrupted between them. So what an open store
+    /// holds depends on its position only.
+    pub fn collect(&mut self, version: Version, watermark: Version) -> Result<u64, Error> {
+        assert!(version > self.applied, "position {version} is not after {}", self.applied);
+        assert!(watermark >= self.watermark, "watermark {watermark} is before {}", self.watermark);
+        assert!(watermark <= version, "watermark {watermark} is after position {version}");
+        self.sweep(version, watermark)
+    }
+
+    fn sweep(&mut self, version: Version, watermark: Version) -> Result<u64, Error> {
+        let mut removed = 0;
+        let (mut start, _) = layout::all_versions();
+        loop {
+            let (mut batch, rest) = self.obsolete(start, watermark)?;
+            removed += batch.operations.len() as u64;
+            batch.set(APPLIED.to_vec(), version.to_be_bytes().to_vec());
+            batch.set(WATERMARK.to_vec(), watermark.to_be_bytes().to_vec());
+            if rest.is_none() {
+                batch.set(SWEPT.to_vec(), watermark.to_be_bytes().to_vec());
+            }
+            self.storage.apply(batch)?;
+            (self.applied, self.watermark) = (version, watermark);
+            match rest {
+                Some(key) => start = Bound::Included(key.into_bytes()),
+                None => return Ok(removed),
+            }
+        }
+    }
+
+    /// The removals of a sweep from `start` on, and where to go on if a batch does not hold them all. A key's versions
+    /// go oldest first, its tombstone last, so that a sweep which stops anywhere brings no removed key back.
+    fn obsolete(&self, start: Bound<Vec<u8>>, watermark: Version) -> Result<(Batch, Option<VersionKey>), Error> {
         let mut batch = Batch::default();
-        // The newest version so far of the present key that is not above the watermark, and whether it is a tombstone.
-        let mut newest: Option<(Vec<u8>, bool)> = None;
-        for pair in self.storage.scan((Bound::Included(vec![VERSIONED]), Bound::Excluded(vec![VERSIONED + 1]))) {
-            let (key, value) = pair?;
-            if let Some((previous, tombstone)) = newest.take() {
-                let same_key = user_part(&key)? == user_part(&previous)?;
-                if tombstone || (same_key && version_of(&key)? <= watermark) {
-                    batch.delete(previous);
-                }
+        let (_, end) = layout::all_versions();
+        // The version before, if it is not above the watermark: the newest so far of its key that is not.
+        let mut newest: Option<VersionKey> = None;
+        for key in self.storage.scan_keys((start, end)) {
+            let key = VersionKey::parse(key?)?;
+            let collectable = key.version() <= watermark;
+            if let Some(previous) = newest.take()
+                && (previous.is_tombstone() || collectable && key.stem() == previous.stem())
+            {
+                batch.delete(previous.into_bytes());
             }
-            if version_of(&key)? <= watermark {
-                newest = Some((key, value.first() == Some(&TOMBSTONE)));
+            if batch.operations.len() == SWEEP_BATCH {
+                return Ok((batch, Some(key)));
             }
+            newest = collectable.then_some(key);
         }
-        if let Some((previous, true)) = newest {
-            batch.delete(previous);
+        if let Some(previous) = newest.filter(VersionKey::is_tombstone) {
+            batch.delete(previous.into_bytes());
         }
-        let removed = batch.operations.len() as u64;
-        batch.set(WATERMARK.to_vec(), watermark.to_be_bytes().to_vec());
-        self.storage.apply(batch)?;
-        self.watermark = watermark;
-        Ok(removed)
+        Ok((batch, None))
     }
 
     /// A stable digest of everything in the store, to compare replicas.
@@ -219,163 +242,5 @@ impl<S: Storage> Store<S> {
             }
         }
         Ok(bytes << 32 | u64::from(hasher.finalize()))
-    }
-}
-
-/// Turns the versions of a range into the newest visible one of each key, from both ends.
-struct SnapshotScan<I: Iterator<Item = Result<Pair, storage::Error>>> {
-    versions: I,
-    at: Version,
-    /// A version that one end has taken to see where its key ends.
-    front: Option<Pair>,
-    back: Option<Pair>,
-}
-
-impl<I: DoubleEndedIterator<Item = Result<Pair, storage::Error>>> SnapshotScan<I> {
-    /// The next version from the front; when the ends meet, what the other end holds.
-    fn pull_front(&mut self) -> Option<Result<Pair, storage::Error>> {
-        self.front.take().map(Ok).or_else(|| self.versions.next()).or_else(|| self.back.take().map(Ok))
-    }
-
-    fn pull_back(&mut self) -> Option<Result<Pair, storage::Error>> {
-        self.back.take().map(Ok).or_else(|| self.versions.next_back()).or_else(|| self.front.take().map(Ok))
-    }
-
-    /// Takes the newest version of the first key that is visible, if it is not a tombstone; and skips the key's others.
-    fn try_next(&mut self) -> Result<Option<Pair>, Error> {
-        while let Some(first) = self.pull_front() {
-            let mut newest = first?;
-            let mut visible = version_of(&newest.0)? <= self.at;
-            while let Some(next) = self.pull_front() {
-                let next = next?;
-                if user_part(&next.0)? != user_part(&newest.0)? {
-                    self.front = Some(next);
-                    break;
-                }
-                if version_of(&next.0)? <= self.at {
-                    newest = next;
-                    visible = true;
-                }
-            }
-            if visible && let Some(value) = content(newest.1)? {
-                return Ok(Some((user_key(&newest.0)?, value)));
-            }
-        }
-        Ok(None)
-    }
-
-    fn try_next_back(&mut self) -> Result<Option<Pair>, Error> {
-        while let Some(last) = self.pull_back() {
-            let last = last?;
-            let mut newest = (version_of(&last.0)? <= self.at).then(|| last.clone());
-            while let Some(next) = self.pull_back() {
-                let next = next?;
-                if user_part(&next.0)? != user_part(&last.0)? {
-                    self.back = Some(next);
-                    break;
-                }
-                if newest.is_none() && version_of(&next.0)? <= self.at {
-                    newest = Some(next);
-                }
-            }
-            if let Some((key, value)) = newest
-                && let Some(value) = content(value)?
-            {
-                return Ok(Some((user_key(&key)?, value)));
-            }
-        }
-        Ok(None)
-    }
-}
-
-impl<I: DoubleEndedIterator<Item = Result<Pair, storage::Error>>> Iterator for SnapshotScan<I> {
-    type Item = Result<Pair, Error>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        self.try_next().transpose()
-    }
-}
-
-impl<I: DoubleEndedIterator<Item = Result<Pair, storage::Error>>> DoubleEndedIterator for SnapshotScan<I> {
-    fn next_back(&mut self) -> Option<Self::Item> {
-        self.try_next_back().transpose()
-    }
-}
-
-fn invalid(reason: String) -> Error {
-    Error::Storage(crate::encoding::Error::Value(reason).into())
-}
-
-fn meta_key(key: &[u8]) -> Vec<u8> {
-    [&[META, 1], key].concat()
-}
-
-/// The storage key of a user's key up to where its versions differ.
-fn version_prefix(key: &[u8]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(key.len() + 16);
-    bytes.push(VERSIONED);
-    escape_into(&mut bytes, key);
-    bytes
-}
-
-fn version_key(key: &[u8], version: Version) -> Vec<u8> {
-    let mut bytes = version_prefix(key);
-    bytes.extend_from_slice(&version.to_be_bytes());
-    bytes
-}
-
-/// The storage keys of the first and the last version of a key between two positions.
-fn versions_between(key: &[u8], first: Version, last: Version) -> (Vec<u8>, Vec<u8>) {
-    let start = version_key(key, first);
-    let mut end = Vec::with_capacity(start.len());
-    end.extend_from_slice(&start[..start.len() - 8]);
-    end.extend_from_slice(&last.to_be_bytes());
-    (start, end)
-}
-
-/// The storage keys of all versions of a range of the user's keys.
-fn storage_range((start, end): &KeyRange) -> KeyRange {
-    let start = match start {
-        Bound::Included(key) => Bound::Included(version_prefix(key)),
-        Bound::Excluded(key) => Bound::Excluded(version_key(key, Version::MAX)),
-        Bound::Unbounded => Bound::Included(vec![VERSIONED]),
-    };
-    let end = match end {
-        Bound::Included(key) => Bound::Included(version_key(key, Version::MAX)),
-        Bound::Excluded(key) => Bound::Excluded(version_prefix(key)),
-        Bound::Unbounded => Bound::Excluded(vec![VERSIONED + 1]),
-    };
-    (start, end)
-}
-
-/// A storage key without the position.
-fn user_part(key: &[u8]) -> Result<&[u8], Error> {
-    key.len()
-        .checked_sub(8)
-        .map(|end| &key[..end])
-        .ok_or_else(|| invalid(format!("a version's key has {} bytes", key.len())))
-}
-
-fn user_key(key: &[u8]) -> Result<Vec<u8>, Error> {
-    let (content, _) = unescape(&user_part(key)?[1..]).map_err(storage::Error::from)?;
-    Ok(content)
-}
-
-fn version_of(key: &[u8]) -> Result<Version, Error> {
-    match key.last_chunk::<8>() {
-        Some(bytes) => Ok(Version::from_be_bytes(*bytes)),
-        None => Err(invalid(format!("a version's key has {} bytes", key.len()))),
-    }
-}
-
-/// The user's value of a version; `None` for a tombstone.
-fn content(mut value: Vec<u8>) -> Result<Option<Vec<u8>>, Error> {
-    match value.first() {
-        Some(&VALUE) => {
-            value.remove(0);
-            Ok(Some(value))
-        }
-        Some(&TOMBSTONE) if value.len() == 1 => Ok(None),
-        _ => Err(invalid("a version has neither a value nor a tombstone".into())),
     }
 }

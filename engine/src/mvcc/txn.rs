@@ -4,13 +4,13 @@
 //! snapshot.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Bound;
+use std::collections::{BTreeMap, btree_map};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Error, Isolation, Read, Savepoint, Scan, Store, Transaction, Version};
-use crate::storage::{KeyRange, Pair, Storage, is_empty_range};
+use super::reads::Reads;
+use super::{Change, Error, Isolation, Read, Savepoint, Version};
+use crate::storage::KeyRange;
 
 /// A running transaction.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -18,17 +18,10 @@ pub struct Txn {
     snapshot: Version,
     isolation: Isolation,
     read_only: bool,
-    writes: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+    writes: BTreeMap<Vec<u8>, Change>,
     /// What `writes` held before each write: nothing, or an earlier write of this transaction.
-    undo: Vec<(Vec<u8>, Option<Option<Vec<u8>>>)>,
+    undo: Vec<(Vec<u8>, Option<Change>)>,
     reads: RefCell<Reads>,
-}
-
-/// The reads that a commit validates.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-struct Reads {
-    keys: BTreeSet<Vec<u8>>,
-    ranges: Vec<KeyRange>,
 }
 
 /// A transaction that asks to be committed.
@@ -36,7 +29,7 @@ struct Reads {
 pub struct Commit {
     /// The position that it read at.
     pub snapshot: Version,
-    /// Its writes by key; `None` is a removal.
+    /// Its writes in ascending order of their keys, each key once; `None` is a removal.
     pub writes: Vec<(Vec<u8>, Option<Vec<u8>>)>,
     /// Keys that must not have changed since the snapshot.
     pub read_keys: Vec<Vec<u8>>,
@@ -56,7 +49,7 @@ pub enum Conflict {
     },
     /// A validated read has a newer version.
     Read {
-        /// The key, or the start of the range.
+        /// The key; in a range, the first one that changed.
         key: Vec<u8>,
         /// The newer version.
         version: Version,
@@ -97,17 +90,39 @@ impl Txn {
 
     /// What its commit consists of.
     pub fn into_commit(self) -> Commit {
-        let Reads { keys, ranges } = self.reads.into_inner();
+        let (keys, read_ranges) = self.reads.into_inner().into_parts();
         // A key that is written is checked as such.
         let read_keys = keys.into_iter().filter(|key| !self.writes.contains_key(key)).collect();
-        Commit { snapshot: self.snapshot, writes: self.writes.into_iter().collect(), read_keys, read_ranges: ranges }
+        Commit { snapshot: self.snapshot, writes: self.writes.into_iter().collect(), read_keys, read_ranges }
+    }
+
+    /// What it has written at a key; inside, `None` is a removal.
+    pub(super) fn own(&self, key: &[u8]) -> Option<&Change> {
+        self.writes.get(key)
+    }
+
+    /// What it has written in a range, which must not end before it starts.
+    pub(super) fn own_in(&self, (start, end): &KeyRange) -> btree_map::Range<'_, Vec<u8>, Change> {
+        self.writes.range::<Vec<u8>, _>((start.as_ref(), end.as_ref()))
+    }
+
+    pub(super) fn record_key(&self, key: &[u8], read: Read) {
+        if self.validates(read) {
+            self.reads.borrow_mut().add_key(key);
+        }
+    }
+
+    pub(super) fn record_range(&self, range: &KeyRange, read: Read) {
+        if self.validates(read) {
+            self.reads.borrow_mut().add_range(range);
+        }
     }
 
     fn validates(&self, read: Read) -> bool {
         !self.read_only && (read != Read::Data || self.isolation == Isolation::Serializable)
     }
 
-    fn write(&mut self, key: Vec<u8>, value: Option<Vec<u8>>) -> Result<(), Error> {
+    pub(super) fn write(&mut self, key: Vec<u8>, value: Change) -> Result<(), Error> {
         if self.read_only {
             return Err(Error::ReadOnly);
         }
@@ -115,141 +130,18 @@ impl Txn {
         self.undo.push((key, before));
         Ok(())
     }
-}
 
-/// A transaction over a store: what the SQL layer runs on.
-pub struct View<'a, S: Storage> {
-    store: &'a Store<S>,
-    txn: &'a mut Txn,
-}
-
-impl<'a, S: Storage> View<'a, S> {
-    /// Runs `txn` over a replica's store, which must have reached its snapshot.
-    pub fn new(store: &'a Store<S>, txn: &'a mut Txn) -> Self {
-        Self { store, txn }
-    }
-}
-
-impl<S: Storage> Transaction for View<'_, S> {
-    fn get(&self, key: &[u8], read: Read) -> Result<Option<Vec<u8>>, Error> {
-        if let Some(value) = self.txn.writes.get(key) {
-            return Ok(value.clone());
-        }
-        if self.txn.validates(read) {
-            let mut reads = self.txn.reads.borrow_mut();
-            if !reads.keys.contains(key) {
-                reads.keys.insert(key.to_vec());
-            }
-        }
-        self.store.snapshot_get(key, self.txn.snapshot)
+    pub(super) fn savepoint(&self) -> Savepoint {
+        Savepoint(self.undo.len())
     }
 
-    fn scan(&self, range: KeyRange, read: Read) -> Result<Scan<'_>, Error> {
-        if self.txn.validates(read) {
-            let mut reads = self.txn.reads.borrow_mut();
-            if !reads.ranges.contains(&range) {
-                reads.ranges.push(range.clone());
-            }
-        }
-        let stored = self.store.snapshot_scan(range.clone(), self.txn.snapshot)?;
-        if self.txn.writes.is_empty() || is_empty_range(&range) {
-            return Ok(stored);
-        }
-        let bound = |bound: &Bound<Vec<u8>>| bound.clone();
-        let own = self.txn.writes.range::<Vec<u8>, _>((bound(&range.0), bound(&range.1)));
-        Ok(Box::new(Merge { stored, own, stored_front: None, stored_back: None, own_front: None, own_back: None }))
-    }
-
-    fn set(&mut self, key: Vec<u8>, value: Vec<u8>) -> Result<(), Error> {
-        self.txn.write(key, Some(value))
-    }
-
-    fn delete(&mut self, key: Vec<u8>) -> Result<(), Error> {
-        self.txn.write(key, None)
-    }
-
-    fn savepoint(&self) -> Savepoint {
-        Savepoint(self.txn.undo.len())
-    }
-
-    fn rollback_to(&mut self, savepoint: Savepoint) {
-        assert!(savepoint.0 <= self.txn.undo.len(), "the savepoint is of an earlier state of this transaction");
-        for (key, before) in self.txn.undo.drain(savepoint.0..).rev() {
+    pub(super) fn rollback_to(&mut self, savepoint: Savepoint) {
+        assert!(savepoint.0 <= self.undo.len(), "the savepoint is not of an earlier state of this transaction");
+        for (key, before) in self.undo.drain(savepoint.0..).rev() {
             match before {
-                Some(value) => self.txn.writes.insert(key, value),
-                None => self.txn.writes.remove(&key),
+                Some(value) => self.writes.insert(key, value),
+                None => self.writes.remove(&key),
             };
         }
-    }
-}
-
-type Own<'a> = (&'a Vec<u8>, &'a Option<Vec<u8>>);
-
-/// Lays a transaction's own writes over what is stored, from both ends.
-struct Merge<'a, I: Iterator<Item = Own<'a>>> {
-    stored: Scan<'a>,
-    own: I,
-    /// What each end has taken from either side and not given out yet.
-    stored_front: Option<Pair>,
-    stored_back: Option<Pair>,
-    own_front: Option<Own<'a>>,
-    own_back: Option<Own<'a>>,
-}
-
-impl<'a, I: DoubleEndedIterator<Item = Own<'a>>> Merge<'a, I> {
-    fn try_next(&mut self) -> Result<Option<Pair>, Error> {
-        loop {
-            if self.stored_front.is_none() {
-                self.stored_front = self.stored.next().transpose()?.or_else(|| self.stored_back.take());
-            }
-            if self.own_front.is_none() {
-                self.own_front = self.own.next().or_else(|| self.own_back.take());
-            }
-            let Some((key, value)) = self.own_front else { return Ok(self.stored_front.take()) };
-            match &self.stored_front {
-                Some((stored, _)) if stored < key => return Ok(self.stored_front.take()),
-                Some((stored, _)) if stored == key => self.stored_front = None,
-                _ => {}
-            }
-            self.own_front = None;
-            if let Some(value) = value {
-                return Ok(Some((key.clone(), value.clone())));
-            }
-        }
-    }
-
-    fn try_next_back(&mut self) -> Result<Option<Pair>, Error> {
-        loop {
-            if self.stored_back.is_none() {
-                self.stored_back = self.stored.next_back().transpose()?.or_else(|| self.stored_front.take());
-            }
-            if self.own_back.is_none() {
-                self.own_back = self.own.next_back().or_else(|| self.own_front.take());
-            }
-            let Some((key, value)) = self.own_back else { return Ok(self.stored_back.take()) };
-            match &self.stored_back {
-                Some((stored, _)) if stored > key => return Ok(self.stored_back.take()),
-                Some((stored, _)) if stored == key => self.stored_back = None,
-                _ => {}
-            }
-            self.own_back = None;
-            if let Some(value) = value {
-                return Ok(Some((key.clone(), value.clone())));
-            }
-        }
-    }
-}
-
-impl<'a, I: DoubleEndedIterator<Item = Own<'a>>> Iterator for Merge<'a, I> {
-    type Item = Result<Pair, Error>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        self.try_next().transpose()
-    }
-}
-
-impl<'a, I: DoubleEndedIterator<Item = Own<'a>>> DoubleEndedIterator for Merge<'a, I> {
-    fn next_back(&mut self) -> Option<Self::Item> {
-        self.try_next_back().transpose()
     }
 }

@@ -127,13 +127,12 @@ impl<S: Storage> Machine<S> {
     }
 
     fn collect(&mut self, index: Index, watermark: Version) -> Result<(), mvcc::Error> {
-        // The watermark moves before the applied position does: a crash in between applies this entry again, which
-        // finds the watermark moved. The other order would leave a replica that decides differently from then on.
-        if watermark > self.store.watermark() && watermark < index {
-            let removed = self.store.collect(watermark)?;
-            tracing::debug!(index, watermark, removed, "collected old versions");
+        if watermark <= self.store.watermark() || watermark >= index {
+            return self.store.commit(index, [], []);
         }
-        self.store.commit(index, [], [])
+        let removed = self.store.collect(index, watermark)?;
+        tracing::debug!(index, watermark, removed, "collected old versions");
+        Ok(())
     }
 
     fn record(&self, client: ClientId) -> Result<Option<Record>, mvcc::Error> {

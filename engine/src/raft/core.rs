@@ -1,89 +1,122 @@
-//! The state of a member, and how it takes time, messages and proposals.
+//! A node's state, its inputs and outputs, and the durability contract between them.
+//!
+//! What a node promises (a vote, an accepted entry) leaves it only through [`Raft::take_messages`], which refuses while
+//! anything is unpersisted. So a message may be composed before the state behind it is durable, and even before that
+//! state is superseded in the same turn: by the time it leaves, a state at least as new is on disk, and the node looks
+//! to the others as if it had stored each step in turn.
+//!
+//! Bytes from a network can decode to any [`Envelope`]. Messages that no correct peer sends (from strangers, with gaps,
+//! past the end, against committed entries) are ignored: they never panic and never change a committed entry. Raft does
+//! not tolerate peers that lie plausibly.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::entries::Entries;
-use super::read::Reads;
-use super::replication::Progress;
-use super::{Entry, Envelope, HardState, Index, Message, NodeId, NotLeader, Options, Term};
+use super::config::Config;
+use super::memory::MemoryLog;
+use super::message::{Entry, Envelope, HardState, Index, Message, NodeId, Term};
+use super::replication::Leader;
 
-/// A member of a Raft group.
+/// No honest cluster gets this far, and terms up to here can be incremented.
+const MAX_TERM: Term = u64::MAX / 2;
+
+/// Timing in ticks, and limits of replication.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Raft {
-    pub(super) id: NodeId,
-    /// The other members.
-    pub(super) peers: BTreeSet<NodeId>,
-    pub(super) options: Options,
-    seed: u64,
-    /// How many timeouts have been drawn.
-    draws: u64,
-    pub(super) hard: HardState,
-    pub(super) log: Entries,
-    pub(super) commit: Index,
-    /// What is durable.
-    persisted_hard: HardState,
-    pub(super) persisted: Index,
-    pub(super) state: State,
-    /// Ticks since a leader was heard of, or since the last campaign began.
-    pub(super) elapsed: u32,
-    /// When `elapsed` leads to a campaign.
-    pub(super) timeout: u32,
-    messages: Vec<Envelope>,
-    pub(super) confirmed_reads: Vec<(u64, Index)>,
+pub struct Options {
+    /// A follower that hears from no leader campaigns after `election_ticks..2 * election_ticks`; a leader that has not
+    /// heard from a quorum for `election_ticks` steps down.
+    pub election_ticks: u32,
+    /// How often a leader sends heartbeats. Less than `election_ticks`.
+    pub heartbeat_ticks: u32,
+    /// The most entries in one append.
+    pub max_entries_per_append: usize,
+    /// The most bytes of entries in one append (one entry may be larger).
+    pub max_bytes_per_append: usize,
+    /// The most entries on their way to a peer without an answer; the last append may go over it.
+    pub max_inflight_entries: u64,
 }
 
-/// What a member does.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum State {
-    Follower { leader: Option<NodeId> },
-    PreCandidate { votes: BTreeSet<NodeId> },
-    Candidate { votes: BTreeSet<NodeId> },
-    Leader(Leadership),
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            election_ticks: 15,
+            heartbeat_ticks: 3,
+            max_entries_per_append: 128,
+            max_bytes_per_append: 1 << 20,
+            max_inflight_entries: 1024,
+        }
+    }
 }
 
-/// What a leader knows.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Leadership {
-    pub progress: BTreeMap<NodeId, Progress>,
-    pub since_heartbeat: u32,
-    pub since_quorum: u32,
-    /// The index of the no-op that began the term: once it is committed, so is everything before it.
-    pub first_index: Index,
-    pub reads: Reads,
-}
-
-/// What a member is, for observers.
+/// What a node is at present.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
     /// Follows a leader, if it knows one.
     Follower {
-        /// The leader of the term.
+        /// The leader of the node's term.
         leader: Option<NodeId>,
     },
-    /// Asks whether it could win an election.
+    /// Asks whether an election could be won.
     PreCandidate,
     /// Asks for votes.
     Candidate,
-    /// Leads.
+    /// Orders commands.
     Leader,
 }
 
-/// What must become durable before messages leave.
+/// The node is not the leader, so it cannot propose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not the leader{}", leader.map(|leader| format!(", which is node {leader}")).unwrap_or_default())]
+pub struct NotLeader {
+    /// The leader, if known.
+    pub leader: Option<NodeId>,
+}
+
+/// What must be durable before messages may leave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unpersisted<'a> {
-    /// The term and vote, if they changed.
+    /// The new term and vote, if they changed.
     pub hard_state: Option<HardState>,
-    /// New entries. If the first one's index is in the durable log, it and all after it are replaced.
+    /// New entries, contiguous. Stored entries from the first one's index on are void.
     pub entries: &'a [Entry],
 }
 
+/// A role with what belongs to it alone.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum State {
+    Follower { leader: Option<NodeId> },
+    PreCandidate { granted: BTreeSet<NodeId> },
+    Candidate { granted: BTreeSet<NodeId> },
+    Leader(Leader),
+}
+
+/// One node of the protocol.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Raft {
+    pub(super) id: NodeId,
+    pub(super) config: Config,
+    pub(super) options: Options,
+    pub(super) hard_state: HardState,
+    /// What of `hard_state` is durable.
+    pub(super) persisted_hard_state: HardState,
+    pub(super) log: MemoryLog,
+    /// Known to be committed; on a follower possibly not durable here yet.
+    commit: Index,
+    pub(super) state: State,
+    /// Ticks since the leader was heard, or the role was taken.
+    pub(super) elapsed: u32,
+    /// Ticks after which a node that is not leader campaigns.
+    pub(super) timeout: u32,
+    pub(super) seed: u64,
+    /// How many timeouts were drawn.
+    pub(super) draws: u64,
+    pub(super) messages: Vec<Envelope>,
+    pub(super) reads: Vec<(u64, Index)>,
+}
+
 impl Raft {
-    /// A member that goes on from what it has made durable: term and vote, and contiguous entries from index 1. The
-    /// seed makes its timeouts differ from other members', and should differ in every life.
-    ///
-    /// # Panics
-    /// If the entries are not contiguous, or the options make no sense.
+    /// A node with what [`super::Log::open`] recovered. `peers` are the other voters. `seed` draws election timeouts, and
+    /// marks this node's reads; it must differ in every life of the node.
     pub fn new(
         id: NodeId,
         peers: BTreeSet<NodeId>,
@@ -92,241 +125,251 @@ impl Raft {
         hard_state: HardState,
         entries: Vec<Entry>,
     ) -> Self {
-        assert!(!peers.contains(&id), "a member is not its own peer");
-        assert!(options.heartbeat_ticks > 0, "a heartbeat takes at least a tick");
-        assert!(options.election_ticks > options.heartbeat_ticks, "heartbeats come more often than elections");
-        assert!(options.max_entries_per_append > 0 && options.max_inflight_entries > 0, "a batch holds an entry");
-        let log = Entries::new(entries);
-        assert!(log.last_term() <= hard_state.term, "the log has no term that the member has not seen");
+        assert!(id != 0 && !peers.contains(&0), "node ids start at 1");
+        assert!(!peers.contains(&id), "node {id} is its own peer");
+        assert!(
+            0 < options.heartbeat_ticks && options.heartbeat_ticks < options.election_ticks,
+            "heartbeats must come more often than elections"
+        );
+        assert!(options.election_ticks <= u32::MAX / 2, "election timeouts overflow");
+        assert!(options.max_entries_per_append > 0 && options.max_inflight_entries > 0, "limits of 0 stop replication");
+        let log = MemoryLog::new(entries);
+        assert!(log.last_term() <= hard_state.term, "the log is of a later term than the hard state");
+        let mut voters = peers;
+        voters.insert(id);
         let mut raft = Self {
             id,
-            peers,
+            config: Config::new(voters),
             options,
-            seed,
-            draws: 0,
-            hard: hard_state,
-            persisted: log.last_index(),
+            hard_state,
+            persisted_hard_state: hard_state,
             log,
             commit: 0,
-            persisted_hard: hard_state,
             state: State::Follower { leader: None },
             elapsed: 0,
             timeout: 0,
+            seed,
+            draws: 0,
             messages: Vec::new(),
-            confirmed_reads: Vec::new(),
+            reads: Vec::new(),
         };
-        raft.draw_timeout();
+        raft.restart_timer();
         raft
     }
 
-    /// A unit of time has passed.
+    /// Lets one unit of time pass.
     pub fn tick(&mut self) {
         self.elapsed = self.elapsed.saturating_add(1);
         if matches!(self.state, State::Leader(_)) {
             self.tick_leader();
         } else if self.elapsed >= self.timeout {
-            self.start_pre_vote();
+            self.pre_campaign();
         }
     }
 
-    /// Takes a message. One from a stranger, or one that makes no sense, is ignored.
+    /// Takes a message from a peer. Messages that make no sense are ignored.
     pub fn step(&mut self, envelope: Envelope) {
         let Envelope { from, to, term, message } = envelope;
-        if to != self.id || !self.peers.contains(&from) {
-            tracing::warn!(from, to, "ignored a message between others");
+        if to != self.id || from == self.id || !self.config.contains(from) || term == 0 || term > MAX_TERM {
             return;
         }
-        match message {
-            // What does not depend on the sender's term being ours.
-            Message::PreVote { term: next, last_index, last_term } => self.pre_vote(from, next, last_index, last_term),
-            Message::ReadIndex { token } => self.read_for(Some(from), token),
-            Message::ReadIndexResponse { token, index } => self.confirmed_reads.push((token, index)),
-            Message::PreVoteResponse { term: asked, granted: true } => self.pre_vote_granted(from, asked),
-            message => self.step_in_term(from, term, message),
+        if term < self.term() {
+            // Silence would leave the sender in its old term for good: with pre-vote nobody else tells it.
+            if message.is_request() {
+                self.send(from, Message::NewerTerm);
+            }
+            return;
         }
-    }
-
-    /// Takes a message that counts in its sender's term only.
-    fn step_in_term(&mut self, from: NodeId, term: Term, message: Message) {
-        if term > self.hard.term {
+        // These two carry a term that nobody is in yet.
+        match message {
+            Message::PreVote { last_index, last_term } => return self.step_pre_vote(from, term, last_index, last_term),
+            Message::PreVoteGranted => return self.step_pre_vote_granted(from, term),
+            _ => {}
+        }
+        if term > self.term() {
+            // Whoever campaigns against a live leader did not ask a quorum, or asked it long ago. Should the term be in
+            // use already, the leader hears of it through its next append.
             if matches!(message, Message::Vote { .. }) && self.hears_leader() {
-                // A member that was cut off must not depose a leader whom a quorum still hears.
-                self.send(from, Message::VoteResponse { granted: false });
                 return;
             }
             self.become_follower(term, None);
-        } else if term < self.hard.term {
-            // The answer's higher term makes a deposed leader, or a candidate that has missed something, catch up.
-            match message {
-                Message::Vote { .. } => self.send(from, Message::VoteResponse { granted: false }),
-                Message::Append { prev_index, round, .. } => {
-                    let (conflict_term, conflict_index) = (None, self.log.last_index() + 1);
-                    self.send(from, Message::AppendRejected { prev_index, conflict_term, conflict_index, round });
-                }
-                _ => {}
-            }
-            return;
+        }
+        if let State::Leader(leader) = &mut self.state {
+            leader.heard_from(from);
         }
         match message {
-            Message::Vote { last_index, last_term } => self.vote(from, last_index, last_term),
-            Message::VoteResponse { granted } => self.vote_response(from, granted),
+            Message::Vote { last_index, last_term } => self.step_vote(from, last_index, last_term),
+            Message::VoteGranted => self.step_vote_granted(from),
             Message::Append { prev_index, prev_term, entries, commit, round } => {
-                self.append(from, prev_index, prev_term, entries, commit, round);
+                self.step_append(from, prev_index, prev_term, entries, commit, round);
             }
-            Message::AppendAccepted { matched, round } => self.append_accepted(from, matched, round),
+            Message::AppendAccepted { matched, round } => self.step_accepted(from, matched, round),
             Message::AppendRejected { prev_index, conflict_term, conflict_index, round } => {
-                self.append_rejected(from, prev_index, conflict_term, conflict_index, round);
+                self.step_rejected(from, prev_index, conflict_term, conflict_index, round);
             }
-            // A refused pre-vote has done its work by its term.
-            Message::PreVoteResponse { granted: _, term: _ } => {}
-            Message::PreVote { .. } | Message::ReadIndex { .. } | Message::ReadIndexResponse { .. } => {
-                unreachable!("handled without regard to the term")
-            }
+            Message::Commit { index } => self.step_commit(from, index),
+            Message::ReadIndex { token } => self.step_read_index(from, token),
+            Message::ReadIndexResponse { token, index } => self.step_read_index_response(from, token, index),
+            // Its term is all it says.
+            Message::NewerTerm => {}
+            Message::PreVote { .. } | Message::PreVoteGranted => unreachable!("handled above"),
         }
     }
 
-    /// Appends a command to the log, if this member leads. It is committed when [`Raft::commit_index`] reaches its index
-    /// while the entry there is of the same term.
-    pub fn propose(&mut self, command: Arc<[u8]>) -> Result<Index, NotLeader> {
+    /// Appends a command to the log of the leader, and returns where. It is committed when [`Raft::commit_index`]
+    /// reaches that index while the entry there still has this term.
+    pub fn propose(&mut self, payload: Arc<[u8]>) -> Result<Index, NotLeader> {
         if !matches!(self.state, State::Leader(_)) {
             return Err(NotLeader { leader: self.leader() });
         }
-        let index = self.log.last_index() + 1;
-        self.log.push(Entry { index, term: self.hard.term, payload: Some(command) });
-        Ok(index)
+        Ok(self.append(Some(payload)))
     }
 
-    /// What must become durable before [`Raft::take_messages`].
+    /// What must be synced before [`Raft::take_messages`], or `None`.
     pub fn unpersisted(&self) -> Option<Unpersisted<'_>> {
-        let hard_state = (self.hard != self.persisted_hard).then_some(self.hard);
-        let entries = self.log.slice(self.persisted + 1, self.log.last_index());
+        let hard_state = (self.hard_state != self.persisted_hard_state).then_some(self.hard_state);
+        let entries = self.log.unpersisted();
         (hard_state.is_some() || !entries.is_empty()).then_some(Unpersisted { hard_state, entries })
     }
 
-    /// What [`Raft::unpersisted`] shows has become durable.
+    /// The host has synced what [`Raft::unpersisted`] shows now (there was no other input in between). This can make
+    /// the only node of a cluster its leader, with an entry to store: then [`Raft::unpersisted`] shows that.
     pub fn persisted(&mut self) {
-        self.persisted_hard = self.hard;
-        self.persisted = self.log.last_index();
-        match &self.state {
-            State::Leader(_) => {
-                self.advance_commit();
-                self.send_new_entries();
-            }
-            // Only now does the member's own vote count.
-            State::Candidate { .. } => self.count_votes(),
+        self.persisted_hard_state = self.hard_state;
+        self.log.mark_persisted();
+        match self.state {
+            // A candidate has voted for itself once the vote cannot be forgotten.
+            State::Candidate { .. } => self.count_vote(self.id),
+            State::Leader(_) => self.advance_commit(),
             State::Follower { .. } | State::PreCandidate { .. } => {}
         }
     }
 
-    /// The messages that may leave now.
+    /// Messages to send. A leader starts what is due here: replication, heartbeats, a round of reads.
     ///
     /// # Panics
-    /// If something must become durable first.
+    /// If there are messages, and the state behind them is not durable yet.
     pub fn take_messages(&mut self) -> Vec<Envelope> {
-        assert!(
-            self.messages.is_empty() || self.unpersisted().is_none(),
-            "no message leaves before what it speaks of is durable"
-        );
+        if self.unpersisted().is_some() {
+            assert!(self.messages.is_empty(), "no message leaves before the state behind it is durable");
+            return Vec::new();
+        }
+        self.start_round();
+        self.replicate();
         std::mem::take(&mut self.messages)
     }
 
-    /// Reads that were confirmed: their tokens, and the index that must be applied before reading.
+    /// Confirmed reads: the token, and the index that must be applied before reading. Ask after
+    /// [`Raft::take_messages`]. A token can be reported more than once; answers to an earlier life come under tokens that
+    /// nobody knows.
     pub fn take_reads(&mut self) -> Vec<(u64, Index)> {
-        std::mem::take(&mut self.confirmed_reads)
+        std::mem::take(&mut self.reads)
     }
 
-    /// This member.
-    pub fn id(&self) -> NodeId {
-        self.id
+    /// The entries of a range, both ends included. Panics when the log does not hold them all.
+    pub fn entries(&self, from: Index, to_inclusive: Index) -> &[Entry] {
+        self.log.range(from, to_inclusive)
     }
 
-    /// The newest term that it has seen.
+    /// The entry at an index, if the log holds it.
+    pub fn entry(&self, index: Index) -> Option<&Entry> {
+        self.log.get(index)
+    }
+
+    /// The last index of the log, durable or not.
+    pub fn last_index(&self) -> Index {
+        self.log.last_index()
+    }
+
+    /// The term of the last entry, or 0.
+    pub fn last_term(&self) -> Term {
+        self.log.last_term()
+    }
+
+    /// Entries up to here are committed, and durable on this node.
+    pub fn commit_index(&self) -> Index {
+        self.commit.min(self.log.persisted_index())
+    }
+
+    /// The current term.
     pub fn term(&self) -> Term {
-        self.hard.term
+        self.hard_state.term
     }
 
-    /// Whom it voted for in this term.
-    pub fn vote_of_term(&self) -> Option<NodeId> {
-        self.hard.vote
+    /// Whom the node voted for in this term.
+    pub fn vote(&self) -> Option<NodeId> {
+        self.hard_state.vote
     }
 
-    /// What it does.
+    /// What the node is at present.
     pub fn role(&self) -> Role {
-        match &self.state {
-            State::Follower { leader } => Role::Follower { leader: *leader },
+        match self.state {
+            State::Follower { leader } => Role::Follower { leader },
             State::PreCandidate { .. } => Role::PreCandidate,
             State::Candidate { .. } => Role::Candidate,
             State::Leader(_) => Role::Leader,
         }
     }
 
-    /// The leader of this term, if it knows one.
+    /// The leader of this term, if known.
     pub fn leader(&self) -> Option<NodeId> {
-        match &self.state {
+        match self.state {
+            State::Follower { leader } => leader,
             State::Leader(_) => Some(self.id),
-            State::Follower { leader } => *leader,
             State::PreCandidate { .. } | State::Candidate { .. } => None,
         }
     }
 
-    /// The last index that is committed and durable here.
-    pub fn commit_index(&self) -> Index {
-        self.commit.min(self.persisted)
+    /// This node.
+    pub fn id(&self) -> NodeId {
+        self.id
     }
 
-    /// The index of the last entry, durable or not.
-    pub fn last_index(&self) -> Index {
-        self.log.last_index()
-    }
-
-    /// The term of the last entry.
-    pub fn last_term(&self) -> Term {
-        self.log.last_term()
-    }
-
-    /// The entry at an index.
-    pub fn entry(&self, index: Index) -> Option<&Entry> {
-        self.log.get(index)
-    }
-
-    /// The entries from `from` to `to`, both included; those that exist.
-    pub fn entries(&self, from: Index, to: Index) -> &[Entry] {
-        self.log.slice(from, to)
-    }
-
-    pub(super) fn quorum(&self) -> usize {
-        self.peers.len().div_ceil(2) + 1
-    }
-
+    /// Queues a message in the current term.
     pub(super) fn send(&mut self, to: NodeId, message: Message) {
-        self.messages.push(Envelope { from: self.id, to, term: self.hard.term, message });
+        self.send_in(self.term(), to, message);
     }
 
-    pub(super) fn become_follower(&mut self, term: Term, leader: Option<NodeId>) {
-        assert!(term >= self.hard.term, "the term never decreases");
-        if term > self.hard.term {
-            self.hard = HardState { term, vote: None };
-        }
-        if !matches!(self.state, State::Follower { .. }) {
-            self.draw_timeout();
-        }
-        self.state = State::Follower { leader };
+    /// Queues a message in a given term.
+    pub(super) fn send_in(&mut self, term: Term, to: NodeId, message: Message) {
+        self.messages.push(Envelope { from: self.id, to, term, message });
     }
 
-    /// Draws the next timeout, and starts to count.
-    pub(super) fn draw_timeout(&mut self) {
-        self.draws += 1;
-        let base = self.options.election_ticks;
-        let random = mix(self.seed ^ mix(u64::from(self.id) << 32 ^ self.draws));
-        self.timeout = base + (random % u64::from(base)) as u32;
-        self.elapsed = 0;
+    /// Appends an entry of this term.
+    pub(super) fn append(&mut self, payload: Option<Arc<[u8]>>) -> Index {
+        let index = self.log.last_index() + 1;
+        self.log.push(Entry { index, term: self.term(), payload });
+        index
     }
-}
 
-/// The finalizer of SplitMix64 (Steele, Lea and Flood, 2014): spreads a counter over all bits.
-fn mix(mut x: u64) -> u64 {
-    x = x.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    x = (x ^ x >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    x = (x ^ x >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-    x ^ x >> 31
+    /// Changes term or vote, within the rules: terms only grow, and a term has one vote.
+    pub(super) fn set_hard_state(&mut self, new: HardState) {
+        let old = self.hard_state;
+        assert!(new.term >= old.term, "the term goes back from {} to {}", old.term, new.term);
+        assert!(
+            new.term > old.term || old.vote.is_none() || new.vote == old.vote,
+            "the vote of term {} changes from {:?} to {:?}",
+            old.term,
+            old.vote,
+            new.vote
+        );
+        self.hard_state = new;
+    }
+
+    /// What is known to be committed, durable here or not.
+    pub(super) fn known_commit(&self) -> Index {
+        self.commit
+    }
+
+    /// Learns that entries up to `index` are committed.
+    pub(super) fn commit_to(&mut self, index: Index) {
+        assert!(index <= self.log.last_index(), "commit {index} is past the log's end {}", self.log.last_index());
+        self.commit = self.commit.max(index);
+    }
+
+    /// Removes the entries from `index` on, to make place for a leader's.
+    pub(super) fn truncate_from(&mut self, index: Index) {
+        assert!(index > self.commit, "entry {index} is committed (up to {}) and cannot be removed", self.commit);
+        self.log.truncate_from(index);
+    }
 }

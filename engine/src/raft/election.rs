@@ -1,14 +1,29 @@
-//! Elections: pre-votes, votes, and when a leader gives up.
+//! Elections: timers, pre-vote, votes, and taking a role.
+//!
+//! A node whose timer ends first asks whether a majority would vote for it (pre-vote), without touching its term; so a
+//! node that was cut off cannot depose a working leader when it returns. Nodes that hear from a leader refuse. Timeouts
+//! are drawn from the seed, the node, the term and a counter that is part of the state: equal states act equally.
 
 use std::collections::BTreeSet;
 
-use super::core::{Leadership, State};
-use super::read::Reads;
-use super::replication::Progress;
-use super::{Entry, HardState, Index, Message, NodeId, Raft, Term};
+use super::core::{Raft, State};
+use super::message::{HardState, Index, Message, NodeId, Term};
+use super::replication::Leader;
 
 impl Raft {
-    /// Whether a leader was heard of within the least election timeout; a leader hears itself.
+    /// Starts waiting anew, with a fresh timeout.
+    pub(super) fn restart_timer(&mut self) {
+        self.draws += 1;
+        let election_ticks = self.options.election_ticks;
+        let draw = [u64::from(self.id), self.term(), self.draws]
+            .into_iter()
+            .fold(self.seed, |hash, value| splitmix64(hash ^ splitmix64(value)));
+        self.elapsed = 0;
+        self.timeout = election_ticks + (draw % u64::from(election_ticks)) as u32;
+    }
+
+    /// Whether this node leads, or has heard from a leader within the shortest election timeout. A leader that loses
+    /// its quorum steps down by itself (check-quorum), so this ends.
     pub(super) fn hears_leader(&self) -> bool {
         match self.state {
             State::Leader(_) => true,
@@ -17,126 +32,113 @@ impl Raft {
         }
     }
 
-    /// Whether a log that ends so is at least as up to date as ours (Raft §3.6.1).
+    /// Follows `leader`, or nobody yet, in a term that is not older. The vote is kept within the term.
+    pub(super) fn become_follower(&mut self, term: Term, leader: Option<NodeId>) {
+        if term > self.term() {
+            self.set_hard_state(HardState { term, vote: None });
+        }
+        assert_eq!(term, self.term(), "a node does not follow into an older term");
+        self.state = State::Follower { leader };
+        self.restart_timer();
+    }
+
+    /// Asks for pre-votes.
+    pub(super) fn pre_campaign(&mut self) {
+        self.restart_timer();
+        self.state = State::PreCandidate { granted: BTreeSet::new() };
+        let message = Message::PreVote { last_index: self.log.last_index(), last_term: self.log.last_term() };
+        self.send_to_others(self.term() + 1, &message);
+        // Nothing is promised by this, so it needs no disk.
+        self.count_pre_vote(self.id);
+    }
+
+    /// Asks for votes in a new term. The node's own vote counts when it is durable: [`Raft::persisted`].
+    fn campaign(&mut self) {
+        self.set_hard_state(HardState { term: self.term() + 1, vote: Some(self.id) });
+        self.restart_timer();
+        self.state = State::Candidate { granted: BTreeSet::new() };
+        let message = Message::Vote { last_index: self.log.last_index(), last_term: self.log.last_term() };
+        self.send_to_others(self.term(), &message);
+    }
+
+    /// Leads the term. Its first entry has no command: committing it commits what earlier leaders left behind.
+    fn become_leader(&mut self) {
+        assert_eq!(self.vote(), Some(self.id), "a leader has voted for itself");
+        let next = self.log.last_index() + 1;
+        self.elapsed = 0;
+        self.state = State::Leader(Leader::new(self.config.others(self.id), next));
+        self.append(None);
+    }
+
+    fn send_to_others(&mut self, term: Term, message: &Message) {
+        let config = self.config.clone();
+        for to in config.others(self.id) {
+            self.send_in(term, to, message.clone());
+        }
+    }
+
+    /// Whether a candidate's log holds everything that can be committed, as far as this node knows: the last entries'
+    /// terms decide, then their indexes.
     fn is_up_to_date(&self, last_index: Index, last_term: Term) -> bool {
         (last_term, last_index) >= (self.log.last_term(), self.log.last_index())
     }
 
-    /// Asks whether an election could be won, before disturbing anyone with a new term (Raft §9.6).
-    pub(super) fn start_pre_vote(&mut self) {
-        self.draw_timeout();
-        self.state = State::PreCandidate { votes: BTreeSet::from([self.id]) };
-        tracing::debug!(term = self.hard.term, "asks for pre-votes");
-        let (last_index, last_term) = (self.log.last_index(), self.log.last_term());
-        for peer in self.peers.clone() {
-            self.send(peer, Message::PreVote { term: self.hard.term + 1, last_index, last_term });
-        }
-        self.count_pre_votes();
-    }
-
-    pub(super) fn pre_vote(&mut self, from: NodeId, term: Term, last_index: Index, last_term: Term) {
-        // A refusal carries our term, so that a candidate that is behind learns it.
-        let granted = term > self.hard.term && !self.hears_leader() && self.is_up_to_date(last_index, last_term);
-        self.send(from, Message::PreVoteResponse { term, granted });
-    }
-
-    pub(super) fn pre_vote_granted(&mut self, from: NodeId, asked: Term) {
-        if let State::PreCandidate { votes } = &mut self.state
-            && asked == self.hard.term + 1
-        {
-            votes.insert(from);
-            self.count_pre_votes();
+    /// `term` is not older than this node's; the candidate would campaign in it.
+    pub(super) fn step_pre_vote(&mut self, from: NodeId, term: Term, last_index: Index, last_term: Term) {
+        if term == self.term() {
+            // The candidate is a term behind.
+            self.send(from, Message::NewerTerm);
+        } else if !self.hears_leader() && self.is_up_to_date(last_index, last_term) {
+            self.send_in(term, from, Message::PreVoteGranted);
         }
     }
 
-    fn count_pre_votes(&mut self) {
-        if let State::PreCandidate { votes } = &self.state
-            && votes.len() >= self.quorum()
-        {
-            self.campaign();
+    pub(super) fn step_pre_vote_granted(&mut self, from: NodeId, term: Term) {
+        if term == self.term() + 1 {
+            self.count_pre_vote(from);
         }
     }
 
-    fn campaign(&mut self) {
-        self.draw_timeout();
-        self.hard = HardState { term: self.hard.term + 1, vote: Some(self.id) };
-        self.state = State::Candidate { votes: BTreeSet::from([self.id]) };
-        tracing::debug!(term = self.hard.term, "asks for votes");
-        let (last_index, last_term) = (self.log.last_index(), self.log.last_term());
-        for peer in self.peers.clone() {
-            self.send(peer, Message::Vote { last_index, last_term });
-        }
-    }
-
-    pub(super) fn vote(&mut self, from: NodeId, last_index: Index, last_term: Term) {
-        let free = match self.hard.vote {
-            None => matches!(self.state, State::Follower { leader: None } | State::PreCandidate { .. }),
-            Some(vote) => vote == from,
-        };
-        let granted = free && self.is_up_to_date(last_index, last_term);
-        if granted {
-            self.hard.vote = Some(from);
-            if !matches!(self.state, State::Follower { .. }) {
-                self.become_follower(self.hard.term, None);
+    fn count_pre_vote(&mut self, from: NodeId) {
+        if let State::PreCandidate { granted } = &mut self.state {
+            granted.insert(from);
+            if self.config.is_quorum(granted.len()) {
+                self.campaign();
             }
-            // Gives the candidate time to win.
+        }
+    }
+
+    pub(super) fn step_vote(&mut self, from: NodeId, last_index: Index, last_term: Term) {
+        let free = self.vote().is_none_or(|vote| vote == from);
+        let following = matches!(self.state, State::Follower { .. } | State::PreCandidate { .. });
+        if free && following && self.is_up_to_date(last_index, last_term) {
+            self.set_hard_state(HardState { term: self.term(), vote: Some(from) });
             self.elapsed = 0;
-        }
-        self.send(from, Message::VoteResponse { granted });
-    }
-
-    pub(super) fn vote_response(&mut self, from: NodeId, granted: bool) {
-        if let State::Candidate { votes } = &mut self.state
-            && granted
-        {
-            votes.insert(from);
-            self.count_votes();
+            self.send(from, Message::VoteGranted);
         }
     }
 
-    /// Becomes the leader if a quorum votes for it. A vote can only come after the member's own vote is durable, since the
-    /// request for it leaves after that.
-    pub(super) fn count_votes(&mut self) {
-        if let State::Candidate { votes } = &self.state
-            && votes.len() >= self.quorum()
-        {
-            self.become_leader();
+    pub(super) fn step_vote_granted(&mut self, from: NodeId) {
+        // Before the candidacy is durable nobody has been asked.
+        if self.hard_state == self.persisted_hard_state {
+            self.count_vote(from);
         }
     }
 
-    fn become_leader(&mut self) {
-        let next = self.log.last_index() + 1;
-        tracing::info!(term = self.hard.term, last_index = next - 1, "leads");
-        self.state = State::Leader(Leadership {
-            progress: self.peers.iter().map(|&peer| (peer, Progress::new(next))).collect(),
-            since_heartbeat: 0,
-            since_quorum: 0,
-            first_index: next,
-            reads: Reads::default(),
-        });
-        self.elapsed = 0;
-        // Only an entry of the new term can be committed by counting, and takes all before it along (Raft §3.6.2).
-        self.log.push(Entry { index: next, term: self.hard.term, payload: None });
-        self.broadcast();
-    }
-
-    /// Time passes for a leader: heartbeats, and whether a quorum still answers (check-quorum, Raft §6.2).
-    pub(super) fn tick_leader(&mut self) {
-        let quorum = self.quorum();
-        let State::Leader(leadership) = &mut self.state else { unreachable!("only a leader gets here") };
-        leadership.since_quorum += 1;
-        if leadership.since_quorum >= self.options.election_ticks {
-            leadership.since_quorum = 0;
-            let active = leadership.progress.values_mut().filter_map(|peer| peer.take_active().then_some(())).count();
-            if active + 1 < quorum {
-                tracing::info!(term = self.hard.term, "steps down: no quorum answers");
-                self.become_follower(self.hard.term, None);
-                return;
+    pub(super) fn count_vote(&mut self, from: NodeId) {
+        if let State::Candidate { granted } = &mut self.state {
+            granted.insert(from);
+            if self.config.is_quorum(granted.len()) {
+                self.become_leader();
             }
         }
-        leadership.since_heartbeat += 1;
-        if leadership.since_heartbeat >= self.options.heartbeat_ticks {
-            self.broadcast();
-        }
     }
+}
+
+/// Steele, Lea and Flood's generator (2014), as a hash.
+pub(super) fn splitmix64(value: u64) -> u64 {
+    let mut mixed = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
 }

@@ -1,45 +1,34 @@
-//! The durable log: term, vote and entries, in one append-only file.
+//! The durable log of a node: its term, vote and entries, in one append-only file.
 //!
-//! Each [`Log::append`] adds one record with one write; nothing counts before [`Log::sync`]. A record of entries whose
-//! first index is already in the log replaces that entry and all after it. On disk a record is
+//! [`Log::append`] makes one write, and [`Log::sync`] makes everything written durable. A record of entries replaces
+//! what the log held from its first entry's index on, so nothing is ever overwritten. How records look is in `record`,
+//! how a file is read again in `recovery`: a torn tail is cut, and damage to durable records is an error.
 //!
-//! ```text
-//! magic u32 | length u32 | synced u64 | crc u32 | content (length bytes)
-//! ```
+//! After any error the log refuses to go on. In particular no sync is tried again: the kernel may have dropped what the
+//! first one failed to write, and the second would succeed without it (PostgreSQL's "fsyncgate", 2018).
 //!
-//! in big-endian, where the checksum covers all but itself, and `synced` is how much of the file was known to be durable
-//! when the record was written. A crash can lose any of the writes since the last sync, so the file may end in holes
-//! and fragments, which are cut off when it is opened. But a bad record that a later one calls synced is damage to
-//! durable data, and is never taken for the end: opening fails, because dropping acknowledged entries would break
-//! the promises that this node has made to its peers ("Protocol-Aware Recovery", Alagappan et al., FAST 2018).
-//!
-//! After any error the log refuses to go on: a sync that failed may have dropped what it should have made durable, and
-//! a second one would then lie.
+//! The file is never compacted. A snapshot would begin a new file, whose first record tells where its entries start.
 
-use std::sync::Arc;
-
-use super::{Entry, HardState, Index};
-use crate::disk::{Disk, File};
+use super::message::{Entry, HardState, Index};
+use super::record;
+use super::recovery::{self, Recovery};
+use crate::disk::{self, Disk, File};
 use crate::storage::Error;
 
-const MAGIC: u32 = 0x4f52_4c31;
-const HEADER: usize = 20;
-const FILE: &str = "log";
-
-/// The most bytes in a record: far above what a batch of appends holds.
-const MAX_RECORD: usize = 1 << 30;
-
-/// A member's durable log.
+/// A node's log on disk.
 pub struct Log<D: Disk> {
     file: D::File,
-    path: String,
+    /// Keeps other processes out.
     _lock: D::Lock,
     /// Where the next record goes.
     end: u64,
-    /// How much of the file is known to be durable.
+    /// How much of the file is durable.
     synced: u64,
-    failed: bool,
+    hard_state: HardState,
+    last_index: Index,
     buffer: Vec<u8>,
+    /// The error after which the file's state is unknown.
+    failed: Option<disk::Error>,
 }
 
 /// What a log held when it was opened.
@@ -47,62 +36,72 @@ pub struct Log<D: Disk> {
 pub struct Recovered {
     /// Term and vote.
     pub hard_state: HardState,
-    /// The entries, contiguous from index 1.
+    /// All entries, contiguous from index 1.
     pub entries: Vec<Entry>,
 }
 
 impl<D: Disk> Log<D> {
-    /// Opens the log in a directory, which is created if need be, and locks it.
+    /// Opens the log in a directory, creating both if need be. Fails with [`Error::Corrupt`] when durable data is
+    /// damaged, and with [`disk::ErrorKind::Locked`] when the log is open already. What it returns is durable, names of
+    /// files and directories included.
+    #[expect(clippy::needless_pass_by_value, reason = "a disk is a cheap handle, given like anywhere else")]
     pub fn open(disk: D, dir: &str) -> Result<(Self, Recovered), Error> {
+        let inside = |name: &str| if dir.is_empty() { name.to_owned() } else { format!("{dir}/{name}") };
         disk.create_dir(dir)?;
-        let lock = disk.lock(&format!("{dir}/lock"))?;
-        let path = format!("{dir}/{FILE}");
+        let lock = disk.lock(&inside("lock"))?;
+        let path = inside("log");
         let file = disk.open(&path)?;
-        let mut bytes = vec![0; file.len()? as usize];
-        if !bytes.is_empty() {
-            file.read_at(&mut bytes, 0)?;
+        let Recovery { recovered, end } = recovery::recover(&file, &path)?;
+        let mut parent = dir;
+        disk.sync_dir(parent)?;
+        while !parent.is_empty() {
+            parent = parent.rsplit_once('/').map_or("", |(parent, _)| parent);
+            disk.sync_dir(parent)?;
         }
-        let (recovered, end) = recover(&bytes, &path)?;
-        if end < bytes.len() {
-            tracing::info!(path, end, cut = bytes.len() - end, "cut the torn tail");
-            file.set_len(end as u64)?;
-        }
-        // What was read may have been in the page cache only, and the file's name in no durable directory.
-        file.sync()?;
-        disk.sync_dir(dir)?;
-        disk.sync_dir("")?;
-        let end = end as u64;
-        Ok((Self { file, path, _lock: lock, end, synced: end, failed: false, buffer: Vec::new() }, recovered))
+        let log = Self {
+            file,
+            _lock: lock,
+            end,
+            synced: end,
+            hard_state: recovered.hard_state,
+            last_index: recovered.entries.last().map_or(0, |entry| entry.index),
+            buffer: Vec::new(),
+            failed: None,
+        };
+        Ok((log, recovered))
     }
 
-    /// Adds a record of a new term or vote, or entries, or both. Durable after [`Log::sync`].
+    /// Writes a new term and vote, or entries, or both (as [`super::Unpersisted`] shows them). Durable after
+    /// [`Log::sync`]. Entries must follow on each other, and the first one on an entry of the log.
     pub fn append(&mut self, hard_state: Option<HardState>, entries: &[Entry]) -> Result<(), Error> {
         self.check()?;
         self.buffer.clear();
-        self.buffer.resize(HEADER, 0);
-        encode(&mut self.buffer, hard_state, entries);
-        let size = self.buffer.len() - HEADER;
-        if size > MAX_RECORD {
-            return Err(Error::TooLarge { what: "log record", size, limit: MAX_RECORD });
+        // The term first: what survives of a torn write must not hold entries of a term that the node has not seen.
+        if let Some(hard_state) = hard_state {
+            assert!(hard_state.term >= self.hard_state.term, "the durable term never decreases");
+            record::encode_hard_state(&mut self.buffer, self.end, self.synced, hard_state)?;
         }
-        self.buffer[0..4].copy_from_slice(&MAGIC.to_be_bytes());
-        self.buffer[4..8].copy_from_slice(&(size as u32).to_be_bytes());
-        self.buffer[8..16].copy_from_slice(&self.synced.to_be_bytes());
-        let crc = checksum(&self.buffer);
-        self.buffer[16..20].copy_from_slice(&crc.to_be_bytes());
-        self.failed = true;
-        self.file.write_at(&self.buffer, self.end)?;
-        self.failed = false;
+        if let Some(first) = entries.first() {
+            assert!(first.index > 0 && first.index <= self.last_index + 1, "entry {} leaves a gap", first.index);
+            assert!(entries.is_sorted_by(|a, b| a.index + 1 == b.index), "entries are contiguous");
+            record::encode_entries(&mut self.buffer, self.end, self.synced, entries)?;
+        }
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
+        let written = self.file.write_at(&self.buffer, self.end);
+        self.poison_on_error(written)?;
         self.end += self.buffer.len() as u64;
+        self.hard_state = hard_state.unwrap_or(self.hard_state);
+        self.last_index = entries.last().map_or(self.last_index, |entry| entry.index);
         Ok(())
     }
 
-    /// Makes all records durable.
+    /// Makes everything that was appended durable.
     pub fn sync(&mut self) -> Result<(), Error> {
         self.check()?;
-        self.failed = true;
-        self.file.sync()?;
-        self.failed = false;
+        let synced = self.file.sync();
+        self.poison_on_error(synced)?;
         self.synced = self.end;
         Ok(())
     }
@@ -113,144 +112,13 @@ impl<D: Disk> Log<D> {
     }
 
     fn check(&self) -> Result<(), Error> {
-        if self.failed {
-            let kind =
-                crate::disk::ErrorKind::Other("an earlier operation on the log failed; it must be reopened".into());
-            return Err(crate::disk::Error::new("use", self.path.clone(), kind).into());
-        }
-        Ok(())
+        self.failed.clone().map_or(Ok(()), |error| Err(error.into()))
     }
-}
 
-/// The checksum of a record: everything but the checksum's own bytes.
-fn checksum(record: &[u8]) -> u32 {
-    let mut hasher = crc32fast::Hasher::new();
-    hasher.update(&record[..16]);
-    hasher.update(&record[HEADER..]);
-    hasher.finalize()
-}
-
-fn u32_at(bytes: &[u8], at: usize) -> u32 {
-    u32::from_be_bytes(bytes[at..at + 4].try_into().expect("four bytes"))
-}
-
-fn u64_at(bytes: &[u8], at: usize) -> u64 {
-    u64::from_be_bytes(bytes[at..at + 8].try_into().expect("eight bytes"))
-}
-
-/// The whole record at a position, if there is a good one.
-fn record_at(bytes: &[u8], at: usize) -> Option<&[u8]> {
-    let rest = &bytes[at..];
-    if rest.len() < HEADER || u32_at(rest, 0) != MAGIC {
-        return None;
+    fn poison_on_error(&mut self, result: Result<(), disk::Error>) -> Result<(), Error> {
+        result.map_err(|error| {
+            self.failed = Some(error.clone());
+            error.into()
+        })
     }
-    let end = HEADER.checked_add(u32_at(rest, 4) as usize).filter(|&end| end <= rest.len())?;
-    let record = &rest[..end];
-    (checksum(record) == u32_at(rest, 16)).then_some(record)
-}
-
-/// Reads all records. Returns what they hold, and where the good part of the file ends.
-fn recover(bytes: &[u8], path: &str) -> Result<(Recovered, usize), Error> {
-    let corrupt = |offset: usize, reason: String| Error::Corrupt { path: path.into(), offset: offset as u64, reason };
-    let mut recovered = Recovered::default();
-    let mut at = 0;
-    while at < bytes.len() {
-        let Some(record) = record_at(bytes, at) else { break };
-        let (hard_state, entries) =
-            decode(&record[HEADER..]).ok_or_else(|| corrupt(at, "a record's content does not decode".into()))?;
-        replay(&mut recovered, hard_state, entries).map_err(|reason| corrupt(at, reason))?;
-        at += record.len();
-    }
-    // Only a later record can tell durable data from a torn tail.
-    for later in at + 1..bytes.len() {
-        if let Some(record) = record_at(bytes, later) {
-            let synced = u64_at(record, 8);
-            if synced > at as u64 {
-                let reason = format!(
-                    "no good record, but the one at byte {later} says that the first {synced} bytes are durable"
-                );
-                return Err(corrupt(at, reason));
-            }
-        }
-    }
-    Ok((recovered, at))
-}
-
-/// Applies a record to what the ones before it say.
-fn replay(recovered: &mut Recovered, hard_state: Option<HardState>, entries: Vec<Entry>) -> Result<(), String> {
-    if let Some(next) = hard_state {
-        let Recovered { hard_state: HardState { term, vote }, .. } = recovered;
-        if next.term < *term || next.term == *term && vote.is_some() && next.vote != *vote {
-            return Err(format!(
-                "term {} and vote {:?} cannot follow term {term} and vote {vote:?}",
-                next.term, next.vote
-            ));
-        }
-        recovered.hard_state = next;
-    }
-    if let Some(first) = entries.first() {
-        let last = recovered.entries.len() as Index;
-        if first.index == 0 || first.index > last + 1 {
-            return Err(format!("entry {} cannot follow entry {last}", first.index));
-        }
-        recovered.entries.truncate(first.index as usize - 1);
-    }
-    for entry in entries {
-        let last = recovered.entries.last().map_or((0, 0), |entry| (entry.index, entry.term));
-        if entry.index != last.0 + 1 || entry.term < last.1 || entry.term > recovered.hard_state.term {
-            return Err(format!(
-                "entry {} of term {} cannot follow entry {} of term {}",
-                entry.index, entry.term, last.0, last.1
-            ));
-        }
-        recovered.entries.push(entry);
-    }
-    Ok(())
-}
-
-/// A record's content: a flag and term and vote; then each entry with index, term, a flag for a payload, and that with
-/// its length. A vote of 0 is none, since ids start at 1.
-fn encode(bytes: &mut Vec<u8>, hard_state: Option<HardState>, entries: &[Entry]) {
-    bytes.push(u8::from(hard_state.is_some()));
-    if let Some(HardState { term, vote }) = hard_state {
-        bytes.extend_from_slice(&term.to_be_bytes());
-        bytes.push(vote.unwrap_or(0));
-    }
-    for Entry { index, term, payload } in entries {
-        bytes.extend_from_slice(&index.to_be_bytes());
-        bytes.extend_from_slice(&term.to_be_bytes());
-        bytes.push(u8::from(payload.is_some()));
-        if let Some(payload) = payload {
-            bytes.extend_from_slice(&(payload.len() as u32).to_be_bytes());
-            bytes.extend_from_slice(payload);
-        }
-    }
-}
-
-/// The other way; `None` if it is not such a content.
-fn decode(bytes: &[u8]) -> Option<(Option<HardState>, Vec<Entry>)> {
-    let mut rest = bytes;
-    let flag = |rest: &mut &[u8]| match rest.split_off_first()? {
-        0 => Some(false),
-        1 => Some(true),
-        _ => None,
-    };
-    let number = |rest: &mut &[u8]| Some(u64::from_be_bytes(rest.split_off(..8)?.try_into().ok()?));
-    let mut hard_state = None;
-    if flag(&mut rest)? {
-        let term = number(&mut rest)?;
-        let vote = *rest.split_off_first()?;
-        hard_state = Some(HardState { term, vote: (vote != 0).then_some(vote) });
-    }
-    let mut entries = Vec::new();
-    while !rest.is_empty() {
-        let (index, term) = (number(&mut rest)?, number(&mut rest)?);
-        let mut payload = None;
-        if flag(&mut rest)? {
-            let len = u32::from_be_bytes(rest.split_off(..4)?.try_into().ok()?) as usize;
-            payload = Some(Arc::from(rest.split_off(..len)?));
-        }
-        entries.push(Entry { index, term, payload });
-    }
-    Some((hard_state, entries))
 }

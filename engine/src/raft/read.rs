@@ -1,110 +1,106 @@
-//! ReadIndex: reads that are as fresh as writes without passing through the log (Raft §6.4).
+//! Linearizable reads: ReadIndex (thesis, 6.4) in shared rounds.
 //!
-//! A read asks the leader for its commit index, and the leader first confirms that it still leads: a quorum must answer
-//! an append that was sent after the request arrived. Requests share these rounds: one that arrives while a round is on
-//! its way waits for the next. Before a leader has committed an entry of its term it does not know what its predecessors
-//! have committed, so it holds requests until then.
+//! A round takes the leader's commit index when it starts, and is confirmed when a quorum has answered appends that
+//! carry its number. Nobody else can have led, and so committed, a later term before the round started; hence the index
+//! covers everything that was committed when its reads were asked for. Reads that come while a round is under way wait
+//! for the next one, however many they are. A lost message costs nothing but time: every heartbeat carries the number.
 //!
-//! The answer is good whatever the asker has seen since: at the moment the request arrived nobody else could commit.
+//! A follower asks the leader, and gives up silently when the leader changes: its host asks again.
 
-use super::core::State;
-use super::{Index, Message, NodeId, Raft};
+use super::core::{Raft, State};
+use super::election::splitmix64;
+use super::message::{Envelope, Index, Message, NodeId};
 
-/// The reads that a leader works on.
+/// The reads that wait at a leader.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub(super) struct Reads {
-    /// The newest round whose number has been sent.
+pub(super) struct Rounds {
+    /// The latest round. Counts from 1 in each term; answers of other terms never get here.
     round: u64,
-    /// The newest round that a quorum has answered.
-    confirmed: u64,
-    /// Requests that wait for a round, in the order of their rounds.
-    waiting: Vec<Waiting>,
-    /// Requests that wait for the term's first commit.
-    held: Vec<(Option<NodeId>, u64)>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Waiting {
-    /// Who asks; `None` is this node.
-    from: Option<NodeId>,
-    token: u64,
+    /// The commit index when it started.
     index: Index,
-    round: u64,
+    /// Who asked for what it confirms. Empty when no round is under way.
+    confirming: Vec<(NodeId, u64)>,
+    /// Who asked since.
+    waiting: Vec<(NodeId, u64)>,
 }
 
-impl Reads {
-    pub fn round(&self) -> u64 {
+impl Rounds {
+    /// The latest round that has started.
+    pub(super) fn current(&self) -> u64 {
         self.round
     }
 }
 
 impl Raft {
-    /// Asks for a position that includes everything committed before now. The answer comes out of [`Raft::take_reads`];
-    /// if there is no leader, or it changes, or a message is lost, no answer ever comes, and the caller asks again.
+    /// Asks for a position to read at, which [`Raft::take_reads`] reports under `token`. If it does not, because a
+    /// message was lost or there is no leader, ask again, under another token: answers can be late, and come twice.
     pub fn read(&mut self, token: u64) {
-        match &self.state {
-            State::Leader(_) => self.read_for(None, token),
-            State::Follower { leader: Some(leader) } => self.send(*leader, Message::ReadIndex { token }),
-            _ => {}
-        }
-    }
-
-    /// The leader takes a request; others ignore it.
-    pub(super) fn read_for(&mut self, from: Option<NodeId>, token: u64) {
-        let commit = self.commit;
-        let State::Leader(leadership) = &mut self.state else { return };
-        let reads = &mut leadership.reads;
-        if commit < leadership.first_index {
-            reads.held.push((from, token));
-            return;
-        }
-        reads.waiting.push(Waiting { from, token, index: commit, round: reads.round + 1 });
-        if reads.confirmed == reads.round {
-            self.start_round();
-        }
-    }
-
-    /// The first entry of the term is committed: the requests that came before it can go on.
-    pub(super) fn release_held_reads(&mut self) {
-        let State::Leader(leadership) = &mut self.state else { return };
-        if self.commit >= leadership.first_index {
-            for (from, token) in std::mem::take(&mut leadership.reads.held) {
-                self.read_for(from, token);
+        match &mut self.state {
+            State::Leader(leader) => leader.rounds.waiting.push((self.id, token)),
+            &mut State::Follower { leader: Some(leader) } => {
+                let token = self.mark(token);
+                self.send(leader, Message::ReadIndex { token });
             }
+            State::Follower { leader: None } | State::PreCandidate { .. } | State::Candidate { .. } => {}
         }
     }
 
-    fn start_round(&mut self) {
-        let State::Leader(leadership) = &mut self.state else { unreachable!("only a leader confirms itself") };
-        leadership.reads.round += 1;
-        self.broadcast();
-        self.count_round();
+    pub(super) fn step_read_index(&mut self, from: NodeId, token: u64) {
+        if let State::Leader(leader) = &mut self.state {
+            leader.rounds.waiting.push((from, token));
+        }
     }
 
-    /// Answers the requests whose round a quorum has answered, and starts the next round if requests wait for it.
-    pub(super) fn count_round(&mut self) {
-        let quorum = self.quorum();
-        let State::Leader(leadership) = &mut self.state else { return };
-        let reads = &mut leadership.reads;
-        if reads.confirmed == reads.round {
+    /// Only answers of this term get here. One of an earlier term would be right too, since its round began after the
+    /// read was asked for; but then every rule about terms would have an exception, to save one question.
+    pub(super) fn step_read_index_response(&mut self, from: NodeId, token: u64, index: Index) {
+        if self.leader() == Some(from) {
+            let token = self.mark(token);
+            self.reads.push((token, index));
+        }
+    }
+
+    /// Turns the host's token into the one on the wire, and back. A host that was restarted may count its tokens from the
+    /// start again, and an answer to its earlier life must not answer a later question.
+    fn mark(&self, token: u64) -> u64 {
+        token ^ splitmix64(self.seed)
+    }
+
+    /// Starts a round for the waiting reads, unless one is under way. A leader that has committed nothing in its term
+    /// does not know yet what earlier leaders have committed.
+    pub(super) fn start_round(&mut self) {
+        let commit = self.commit_index();
+        let State::Leader(leader) = &mut self.state else { return };
+        let rounds = &mut leader.rounds;
+        if rounds.waiting.is_empty() || !rounds.confirming.is_empty() || commit < leader.term_start {
             return;
         }
-        let answered = leadership.progress.values().filter(|progress| progress.round >= reads.round).count();
-        if answered + 1 < quorum {
+        std::mem::swap(&mut rounds.waiting, &mut rounds.confirming);
+        rounds.round += 1;
+        rounds.index = commit;
+        self.confirm_round();
+    }
+
+    /// Answers the reads of the round under way, if a quorum has confirmed it.
+    pub(super) fn confirm_round(&mut self) {
+        let term = self.term();
+        let State::Leader(leader) = &mut self.state else { return };
+        let rounds = &mut leader.rounds;
+        if rounds.confirming.is_empty() {
             return;
         }
-        reads.confirmed = reads.round;
-        let later = reads.waiting.partition_point(|waiting| waiting.round <= reads.confirmed);
-        let rest = reads.waiting.split_off(later);
-        let more = !rest.is_empty();
-        for Waiting { from, token, index, .. } in std::mem::replace(&mut reads.waiting, rest) {
-            match from {
-                None => self.confirmed_reads.push((token, index)),
-                Some(to) => self.send(to, Message::ReadIndexResponse { token, index }),
+        let acked = std::iter::once(rounds.round).chain(leader.peers.values().map(|peer| peer.acked_round));
+        if self.config.reached(&acked) < rounds.round {
+            return;
+        }
+        let index = rounds.index;
+        for (from, token) in rounds.confirming.drain(..) {
+            if from == self.id {
+                self.reads.push((token, index));
+            } else {
+                let message = Message::ReadIndexResponse { token, index };
+                self.messages.push(Envelope { from: self.id, to: from, term, message });
             }
-        }
-        if more {
-            self.start_round();
         }
     }
 }

@@ -1,96 +1,166 @@
-//! Replication: how a leader brings its followers' logs to equal its own, and what is committed.
+//! Replication: the leader's view of its peers, appends both ways, and the commit index.
+//!
+//! The leader probes a peer with one append at a time until it knows where their logs meet, then sends optimistically,
+//! a bounded number of appends ahead of the answers. Every append names the entry before it, and a heartbeat is an
+//! append without entries behind everything sent. So its answer either acknowledges all, or reveals that something is
+//! missing and sends the peer back to probing: a lost append never stays lost.
 
-use super::core::State;
-use super::{Entry, Index, Message, NodeId, Raft, Term};
+use std::collections::BTreeMap;
 
-/// What a leader knows of a follower.
+use super::core::{Raft, State};
+use super::memory::MemoryLog;
+use super::message::{Entry, Envelope, Index, Message, NodeId, Term};
+use super::read::Rounds;
+
+/// What only a leader knows.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Leader {
+    pub(super) peers: BTreeMap<NodeId, Progress>,
+    /// Ticks since the last heartbeat.
+    heartbeat_elapsed: u32,
+    /// The first entry of this term. Until it is committed, the commit index may be behind an earlier leader's.
+    pub(super) term_start: Index,
+    pub(super) rounds: Rounds,
+}
+
+impl Leader {
+    pub(super) fn new(others: impl Iterator<Item = NodeId>, next: Index) -> Self {
+        let peers = others.map(|id| (id, Progress::new(next))).collect();
+        Self { peers, heartbeat_elapsed: 0, term_start: next, rounds: Rounds::default() }
+    }
+
+    /// Notes a sign of life.
+    pub(super) fn heard_from(&mut self, id: NodeId) {
+        if let Some(peer) = self.peers.get_mut(&id) {
+            peer.silent = 0;
+        }
+    }
+}
+
+/// How far a peer is.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Progress {
-    /// The follower's log is known to equal the leader's up to here, durably.
-    matched: Index,
+    /// Their logs are known to be equal up to here, durably.
+    pub(super) matched: Index,
     /// The next entry to send.
     next: Index,
-    /// Whether entries are sent without waiting for answers; if not, `next` is a guess that the next answer corrects.
-    pipelined: bool,
-    /// Whether it has answered since the quorum was last checked.
-    active: bool,
-    /// The newest round of confirming the leadership that it has answered.
-    pub round: u64,
+    flow: Flow,
+    /// What the peer will know as committed once it has all that was sent to it.
+    sent_commit: Index,
+    /// The latest round of reads that an append carried to the peer.
+    sent_round: u64,
+    /// The latest round that the peer has answered.
+    pub(super) acked_round: u64,
+    /// Ticks since the peer was heard.
+    silent: u32,
+    heartbeat_due: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Flow {
+    /// Looking for where the logs meet; `waiting` for an answer to the entries sent.
+    Probe { waiting: bool },
+    /// Sending ahead of the answers.
+    Replicate,
 }
 
 impl Progress {
-    pub fn new(next: Index) -> Self {
-        Self { matched: 0, next, pipelined: false, active: true, round: 0 }
+    fn new(next: Index) -> Self {
+        Self {
+            matched: 0,
+            next,
+            flow: Flow::Probe { waiting: false },
+            sent_commit: 0,
+            sent_round: 0,
+            acked_round: 0,
+            silent: 0,
+            heartbeat_due: true,
+        }
     }
 
-    /// Whether it has answered since the last call.
-    pub fn take_active(&mut self) -> bool {
-        std::mem::take(&mut self.active)
+    fn may_send(&self, max_inflight_entries: u64) -> bool {
+        match self.flow {
+            Flow::Probe { waiting } => !waiting,
+            Flow::Replicate => self.next - 1 - self.matched < max_inflight_entries,
+        }
+    }
+
+    /// An append that starts after `prev_index`, noting what the peer will know from it.
+    fn append(&mut self, log: &MemoryLog, prev_index: Index, entries: &[Entry], commit: Index, round: u64) -> Message {
+        let prev_term = log.term(prev_index).expect("the leader holds all that its peers lack");
+        self.heartbeat_due = false;
+        self.sent_round = round;
+        self.sent_commit = self.sent_commit.max(commit.min(prev_index + entries.len() as u64));
+        Message::Append { prev_index, prev_term, entries: entries.to_vec(), commit, round }
     }
 }
 
 impl Raft {
-    /// Sends an append to every follower: what it lacks, or a heartbeat. A heartbeat is an append without entries: a
-    /// follower that has lost one on the way rejects it, and so is found out.
-    pub(super) fn broadcast(&mut self) {
-        if let State::Leader(leadership) = &mut self.state {
-            leadership.since_heartbeat = 0;
+    /// A leader's tick: heartbeats, and stepping down when a quorum is silent.
+    pub(super) fn tick_leader(&mut self) {
+        let State::Leader(leader) = &mut self.state else { return };
+        let mut heard = 1;
+        for peer in leader.peers.values_mut() {
+            peer.silent = peer.silent.saturating_add(1);
+            heard += usize::from(peer.silent < self.options.election_ticks);
         }
-        for peer in self.peers.clone() {
-            self.send_append(peer);
+        if !self.config.is_quorum(heard) {
+            return self.become_follower(self.term(), None);
         }
-    }
-
-    /// Sends entries that have just become durable here to the followers that keep up.
-    pub(super) fn send_new_entries(&mut self) {
-        let last = self.log.last_index();
-        let State::Leader(leadership) = &self.state else { return };
-        let behind: Vec<NodeId> = leadership
-            .progress
-            .iter()
-            .filter(|(_, progress)| progress.pipelined && progress.next <= last)
-            .map(|(&peer, _)| peer)
-            .collect();
-        for peer in behind {
-            self.send_append(peer);
+        leader.heartbeat_elapsed += 1;
+        if leader.heartbeat_elapsed >= self.options.heartbeat_ticks {
+            leader.heartbeat_elapsed = 0;
+            leader.peers.values_mut().for_each(|peer| peer.heartbeat_due = true);
         }
     }
 
-    fn send_append(&mut self, to: NodeId) {
-        let State::Leader(leadership) = &mut self.state else { unreachable!("only a leader sends appends") };
-        let round = leadership.reads.round();
-        let progress = leadership.progress.get_mut(&to).expect("every peer has its progress");
-        let prev_index = progress.next - 1;
-        let prev_term = self.log.term(prev_index).expect("a leader has every entry that it has sent");
-        let room = if progress.pipelined {
-            (progress.matched + self.options.max_inflight_entries).saturating_sub(prev_index)
-        } else {
-            u64::MAX
-        };
-        let limit = room.min(self.options.max_entries_per_append as u64);
-        // Entries that are not durable here do not leave, so that a follower never has what the leader could lose.
-        let last = self.persisted.min(prev_index + limit);
-        let mut bytes = 0;
-        let entries: Vec<Entry> = self
-            .log
-            .slice(progress.next, last)
-            .iter()
-            .enumerate()
-            .take_while(|(position, entry)| {
-                bytes += entry.payload.as_ref().map_or(0, |payload| payload.len());
-                *position == 0 || bytes <= self.options.max_bytes_per_append
-            })
-            .map(|(_, entry)| entry.clone())
-            .collect();
-        if progress.pipelined {
-            progress.next += entries.len() as Index;
+    /// Sends each peer what it lacks: entries, else a heartbeat if one is due or a round of reads began, else an
+    /// advanced commit index.
+    pub(super) fn replicate(&mut self) {
+        let term = self.term();
+        let commit = self.known_commit();
+        let State::Leader(leader) = &mut self.state else { return };
+        let round = leader.rounds.current();
+        let log = &self.log;
+        for (&to, peer) in &mut leader.peers {
+            let mut send = |message| self.messages.push(Envelope { from: self.id, to, term, message });
+            while peer.next <= log.last_index() && peer.may_send(self.options.max_inflight_entries) {
+                let (max_entries, max_bytes) = (self.options.max_entries_per_append, self.options.max_bytes_per_append);
+                let entries = log.batch(peer.next, max_entries, max_bytes);
+                send(peer.append(log, peer.next - 1, entries, commit, round));
+                let last = peer.next - 1 + entries.len() as u64;
+                match &mut peer.flow {
+                    Flow::Probe { waiting } => *waiting = true,
+                    Flow::Replicate => peer.next = last + 1,
+                }
+            }
+            if peer.heartbeat_due {
+                send(peer.append(log, peer.next - 1, &[], commit, round));
+            } else if peer.sent_round < round {
+                // Nothing is due for checking, so ask about what surely matches: appends that are merely late must not
+                // look lost.
+                send(peer.append(log, peer.matched, &[], commit, round));
+            } else if peer.sent_commit < commit.min(peer.matched) {
+                peer.sent_commit = commit.min(peer.matched);
+                send(Message::Commit { index: peer.sent_commit });
+            }
         }
-        let commit = self.commit;
-        self.send(to, Message::Append { prev_index, prev_term, entries, commit, round });
     }
 
-    /// A follower takes an append from the leader of its term.
-    pub(super) fn append(
+    /// Follows the sender of an append or commit in this term. False when that cannot be: a term has one leader.
+    fn follow(&mut self, from: NodeId) -> bool {
+        match self.state {
+            State::Leader(_) => return false,
+            State::Follower { leader: Some(leader) } if leader != from => return false,
+            State::Follower { leader: Some(_) } => self.elapsed = 0,
+            State::Follower { leader: None } | State::PreCandidate { .. } | State::Candidate { .. } => {
+                self.become_follower(self.term(), Some(from));
+            }
+        }
+        true
+    }
+
+    pub(super) fn step_append(
         &mut self,
         from: NodeId,
         prev_index: Index,
@@ -99,128 +169,121 @@ impl Raft {
         commit: Index,
         round: u64,
     ) {
-        let term = self.hard.term;
-        assert!(
-            !matches!(self.state, State::Leader(_)),
-            "election safety: node {from} leads in term {term}, which node {} leads",
-            self.id
-        );
-        let contiguous =
-            entries.iter().zip(prev_index..).all(|(entry, before)| Some(entry.index) == before.checked_add(1));
-        let ordered = entries.is_sorted_by_key(|entry| entry.term)
-            && entries.first().is_none_or(|entry| entry.term >= prev_term)
-            && entries.last().is_none_or(|entry| entry.term <= term);
-        if !contiguous || !ordered || prev_index.checked_add(entries.len() as u64).is_none() {
-            tracing::warn!(from, prev_index, "ignored an append that makes no sense");
+        if !is_well_formed(prev_index, prev_term, &entries, self.term()) || !self.follow(from) {
             return;
         }
-        self.become_follower(term, Some(from));
-        self.elapsed = 0;
-        let present = self.log.term(prev_index);
-        if present != Some(prev_term) {
-            let (conflict_term, conflict_index) = match present {
-                Some(present) => (Some(present), self.log.first_of_term_at(prev_index)),
-                None => (None, self.log.last_index() + 1),
-            };
-            self.send(from, Message::AppendRejected { prev_index, conflict_term, conflict_index, round });
-            return;
-        }
-        let matched = prev_index + entries.len() as Index;
-        for entry in entries {
-            match self.log.term(entry.index) {
-                Some(present) if present == entry.term => continue,
-                Some(present) => {
-                    assert!(
-                        entry.index > self.commit,
-                        "state machine safety: entry {} of term {present} is committed, but the leader of term {term} has \
-                         one of term {} there",
-                        entry.index,
-                        entry.term
-                    );
-                    self.log.truncate(entry.index - 1);
-                    self.persisted = self.persisted.min(entry.index - 1);
-                }
-                None => {}
+        match self.log.term(prev_index) {
+            Some(term) if term == prev_term => {}
+            // A leader holds all committed entries.
+            Some(_) if prev_index <= self.known_commit() => return,
+            conflict => {
+                let (conflict_term, conflict_index) = match conflict {
+                    // What is committed here matches, whatever its term.
+                    Some(term) => (term, self.log.first_of_term(prev_index).max(self.known_commit() + 1)),
+                    None => (0, self.log.last_index() + 1),
+                };
+                return self.send(from, Message::AppendRejected { prev_index, conflict_term, conflict_index, round });
             }
-            self.log.push(entry);
         }
-        // What lies beyond the message may differ from the leader's, so it must not be committed by it.
-        self.commit = self.commit.max(commit.min(matched));
-        self.send(from, Message::AppendAccepted { matched, round });
+        let last = prev_index + entries.len() as u64;
+        // Entries that are here already stay: an append that was overtaken by a longer one must not shorten the log.
+        let new = entries.iter().position(|entry| self.log.term(entry.index) != Some(entry.term));
+        if let Some(new) = new {
+            let first = entries[new].index;
+            if first <= self.known_commit() {
+                return;
+            }
+            if first <= self.log.last_index() {
+                self.truncate_from(first);
+            }
+            for entry in entries.into_iter().skip(new) {
+                self.log.push(entry);
+            }
+        }
+        // Beyond `last` this log may differ from the leader's.
+        self.commit_to(commit.min(last));
+        self.send(from, Message::AppendAccepted { matched: last, round });
     }
 
-    pub(super) fn append_accepted(&mut self, from: NodeId, matched: Index, round: u64) {
-        let last = self.log.last_index();
-        let State::Leader(leadership) = &mut self.state else { return };
-        if matched > last {
-            tracing::warn!(from, matched, last, "ignored an answer about entries that were never sent");
+    pub(super) fn step_accepted(&mut self, from: NodeId, index: Index, round: u64) {
+        let last_index = self.log.last_index();
+        let State::Leader(leader) = &mut self.state else { return };
+        let Some(peer) = leader.peers.get_mut(&from) else { return };
+        if index > last_index || round > leader.rounds.current() {
             return;
         }
-        let progress = leadership.progress.get_mut(&from).expect("every peer has its progress");
-        progress.active = true;
-        progress.round = progress.round.max(round);
-        let advanced = matched > progress.matched;
-        progress.matched = progress.matched.max(matched);
-        progress.next = progress.next.max(matched + 1);
-        progress.pipelined = true;
+        peer.acked_round = peer.acked_round.max(round);
+        let advanced = index > peer.matched;
+        if advanced {
+            peer.matched = index;
+        }
+        // The probed position matches. (A round of reads asks about less.)
+        if index + 1 >= peer.next {
+            peer.flow = Flow::Replicate;
+        }
+        peer.next = peer.next.max(peer.matched + 1);
         if advanced {
             self.advance_commit();
         }
-        self.count_round();
-        if self.lacks_entries(from) {
-            self.send_append(from);
-        }
+        self.confirm_round();
     }
 
-    fn lacks_entries(&self, peer: NodeId) -> bool {
-        let State::Leader(leadership) = &self.state else { return false };
-        let progress = &leadership.progress[&peer];
-        progress.next <= self.persisted && progress.next - progress.matched <= self.options.max_inflight_entries
-    }
-
-    pub(super) fn append_rejected(
+    pub(super) fn step_rejected(
         &mut self,
         from: NodeId,
         prev_index: Index,
-        conflict_term: Option<Term>,
+        conflict_term: Term,
         conflict_index: Index,
         round: u64,
     ) {
-        let State::Leader(leadership) = &mut self.state else { return };
-        let progress = leadership.progress.get_mut(&from).expect("every peer has its progress");
-        progress.active = true;
-        progress.round = progress.round.max(round);
-        // An answer to an append that has since been overtaken says nothing new.
-        let stale = prev_index <= progress.matched || prev_index >= progress.next;
-        if !stale {
-            // The logs can agree at most up to the last entry here of the conflicting term or an earlier one (Raft §3.5).
-            let before = conflict_index.saturating_sub(1).min(prev_index - 1);
-            let agreed = match conflict_term.map(|term| (term, self.log.last_up_to_term(term, prev_index - 1))) {
-                Some((term, index)) if self.log.term(index) == Some(term) => index,
-                _ => before,
-            };
-            progress.pipelined = false;
-            progress.next = agreed.max(progress.matched) + 1;
+        let State::Leader(leader) = &mut self.state else { return };
+        let Some(peer) = leader.peers.get_mut(&from) else { return };
+        if round > leader.rounds.current() {
+            return;
         }
-        self.count_round();
-        if !stale {
-            self.send_append(from);
+        // A refusal too comes from a follower of this term.
+        peer.acked_round = peer.acked_round.max(round);
+        // Answers to earlier appends may be late. What has matched since, or was not sent since, is settled.
+        let current = match peer.flow {
+            Flow::Probe { .. } => prev_index == peer.next - 1,
+            Flow::Replicate => prev_index < peer.next,
+        };
+        if current && prev_index > peer.matched {
+            // The logs can meet at the end of the conflicting term here, or else before it there.
+            let shared = self.log.last_of_term(conflict_term, prev_index).filter(|_| conflict_term > 0);
+            let next = shared.map_or(conflict_index, |shared| shared.saturating_add(1));
+            peer.next = next.clamp(peer.matched + 1, prev_index);
+            peer.flow = Flow::Probe { waiting: false };
+        }
+        self.confirm_round();
+    }
+
+    pub(super) fn step_commit(&mut self, from: NodeId, index: Index) {
+        if self.follow(from) && index <= self.log.last_index() {
+            self.commit_to(index);
         }
     }
 
-    /// Commits what a quorum has, if it is of this term: an older entry could still be overwritten (Raft §3.6.2).
+    /// Commits what a majority stores durably, if it is of this term: an entry of an earlier term on a majority can
+    /// still be replaced (Raft paper, 5.4.2), unless one of this term stands behind it.
     pub(super) fn advance_commit(&mut self) {
-        let quorum = self.quorum();
-        let State::Leader(leadership) = &self.state else { unreachable!("only a leader counts") };
-        let mut matched: Vec<Index> = leadership.progress.values().map(|progress| progress.matched).collect();
-        matched.push(self.persisted);
-        matched.sort_unstable_by(|a, b| b.cmp(a));
-        let index = matched[quorum - 1];
-        if index > self.commit && self.log.term(index) == Some(self.hard.term) {
-            self.commit = index;
-            self.release_held_reads();
-            // Followers are gateways, whose clients wait for the commit.
-            self.broadcast();
+        let State::Leader(leader) = &self.state else { return };
+        let own = self.log.persisted_index();
+        let matches = std::iter::once(own).chain(leader.peers.values().map(|peer| peer.matched));
+        let index = self.config.reached(&matches).min(own);
+        if index > self.known_commit() && self.log.term(index) == Some(self.term()) {
+            self.commit_to(index);
         }
     }
+}
+
+/// Whether an append could come from a leader of `term`.
+fn is_well_formed(prev_index: Index, prev_term: Term, entries: &[Entry], term: Term) -> bool {
+    let mut last = (prev_index, prev_term);
+    let contiguous = entries.iter().all(|entry| {
+        let follows = last.0.checked_add(1) == Some(entry.index) && entry.term >= last.1;
+        last = (entry.index, entry.term);
+        follows
+    });
+    contiguous && (prev_index == 0) == (prev_term == 0) && last.1 <= term && entries.first().is_none_or(|e| e.term > 0)
 }

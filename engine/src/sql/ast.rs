@@ -209,6 +209,14 @@ pub(super) enum Binary {
     Or,
 }
 
+impl Binary {
+    /// Whether it computes a value, rather than a truth.
+    pub fn is_scalar(self) -> bool {
+        use Binary::{Add, Concat, Divide, Multiply, Power, Remainder, Subtract};
+        matches!(self, Add | Subtract | Multiply | Divide | Remainder | Power | Concat)
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Is {
     Null,

@@ -288,9 +288,22 @@ fn insert(insert: &ast::Insert, params: &[Value], txn: &mut impl Transaction) ->
     Ok(insert.rows.len() as u64)
 }
 
+/// The longest text of a primary key or a unique column, in bytes. Storage has a limit of its own, which is above what the
+/// encoding makes of this.
+const MAX_KEY: usize = 8 << 10;
+
 /// Checks what holds for a row by itself.
 fn check_row(table: &Table, row: &Row) -> Result<(), Error> {
-    for (column, value) in table.columns.iter().zip(row) {
+    for (position, (column, value)) in table.columns.iter().zip(row).enumerate() {
+        if let Value::Text(text) = value
+            && (position == table.primary_key || column.unique)
+            && text.len() > MAX_KEY
+        {
+            let (name, length) = (&column.name, text.len());
+            let message =
+                format!("the value of column {name:?} has {length} bytes: it is a key, which has at most {MAX_KEY}");
+            return Err(Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, message));
+        }
         if matches!(value, Value::Null) && !column.nullable {
             let message = format!("column {:?} of table {:?} is NOT NULL", column.name, table.name);
             return Err(Error::new(SqlState::NOT_NULL_VIOLATION, message));

@@ -1,5 +1,6 @@
 //! Expressions over a row: names are positions, parameters are values, types have been checked.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use super::ast::{Binary, Function, Is, Unary};
@@ -45,6 +46,9 @@ pub(super) enum Expression {
     Function(Function, Vec<Self>),
 }
 
+/// The longest text that operators make, in bytes.
+const MAX_TEXT: usize = 16 << 20;
+
 type Result<T> = std::result::Result<T, Error>;
 
 impl Expression {
@@ -53,72 +57,16 @@ impl Expression {
         Ok(match self {
             Self::Constant(value) => value.clone(),
             Self::Column(position, _) => row[*position].clone(),
-            Self::Unary(op, expr) => unary(*op, expr.evaluate(row)?)?,
-            Self::Binary(Binary::And, a, b) => match a.truth(row)? {
-                Some(false) => Value::Boolean(false),
-                a => and(a, b.truth(row)?).map_or(Value::Null, Value::Boolean),
-            },
-            Self::Binary(Binary::Or, a, b) => match a.truth(row)? {
-                Some(true) => Value::Boolean(true),
-                a => match (a, b.truth(row)?) {
-                    (_, Some(true)) => Value::Boolean(true),
-                    (Some(false), Some(false)) => Value::Boolean(false),
-                    _ => Value::Null,
-                },
-            },
-            Self::Binary(op, a, b) => binary(*op, a.evaluate(row)?, b.evaluate(row)?)?,
-            Self::Is { expr, what, negated } => {
-                let value = expr.evaluate(row)?;
-                let holds = match what {
-                    Is::Null | Is::Unknown => matches!(value, Value::Null),
-                    Is::True => matches!(value, Value::Boolean(true)),
-                    Is::False => matches!(value, Value::Boolean(false)),
-                };
-                Value::Boolean(holds != *negated)
-            }
-            Self::In { expr, list, negated } => {
-                let value = expr.evaluate(row)?;
-                let mut unknown = matches!(value, Value::Null);
-                let mut found = false;
-                for item in list {
-                    let item = item.evaluate(row)?;
-                    found |= value.compare(&item).is_some_and(std::cmp::Ordering::is_eq);
-                    unknown |= matches!(item, Value::Null);
-                    if found {
-                        break;
-                    }
-                }
-                match (found, unknown) {
-                    (true, _) => Value::Boolean(!negated),
-                    (false, true) => Value::Null,
-                    (false, false) => Value::Boolean(*negated),
-                }
-            }
-            Self::Between { expr, low, high, negated } => {
-                let value = expr.evaluate(row)?;
-                let above = comparison(Binary::GreaterOrEqual, &value, &low.evaluate(row)?).flatten();
-                let within = match above {
-                    Some(false) => Some(false),
-                    above => and(above, comparison(Binary::LessOrEqual, &value, &high.evaluate(row)?).flatten()),
-                };
-                within.map_or(Value::Null, |within| Value::Boolean(within != *negated))
-            }
-            Self::Like { expr, pattern, escape, negated } => match (expr.evaluate(row)?, pattern.evaluate(row)?) {
-                (Value::Text(text), Value::Text(pattern)) => {
-                    Value::Boolean(like(&text, &pattern, *escape)? != *negated)
-                }
-                _ => Value::Null,
-            },
+            Self::Unary(op, expr) if *op != Unary::Not => unary(*op, expr.evaluate(row)?)?,
+            Self::Binary(op, a, b) if op.is_scalar() => binary(*op, a.evaluate(row)?, b.evaluate(row)?)?,
             Self::Case { operand, branches, otherwise } => {
-                let operand = operand.as_ref().map(|operand| operand.evaluate(row)).transpose()?;
+                let operand = operand.as_ref().map(|operand| operand.value(row)).transpose()?;
                 for (condition, result) in branches {
                     let holds = match &operand {
-                        Some(operand) => {
-                            operand.compare(&condition.evaluate(row)?).is_some_and(std::cmp::Ordering::is_eq)
-                        }
-                        None => condition.truth(row)? == Some(true),
+                        Some(operand) => comparison(Binary::Equal, operand, &*condition.value(row)?),
+                        None => condition.truth(row)?,
                     };
-                    if holds {
+                    if holds == Some(true) {
                         return result.evaluate(row);
                     }
                 }
@@ -126,23 +74,70 @@ impl Expression {
             }
             Self::Cast(expr, to) => expr.evaluate(row)?.cast(*to)?,
             Self::Function(function, args) => call(*function, args, row)?,
+            condition => condition.truth(row)?.map_or(Value::Null, Value::Boolean),
         })
     }
 
-    /// The truth of a condition; `None` is unknown.
+    /// The value for a row, borrowed where it is in the row or in the expression.
+    fn value<'a>(&'a self, row: &'a [Value]) -> Result<Cow<'a, Value>> {
+        Ok(match self {
+            Self::Constant(value) => Cow::Borrowed(value),
+            Self::Column(position, _) => Cow::Borrowed(&row[*position]),
+            other => Cow::Owned(other.evaluate(row)?),
+        })
+    }
+
+    /// The truth of a condition for a row; `None` is unknown.
     pub fn truth(&self, row: &[Value]) -> Result<Option<bool>> {
-        // Comparisons of columns with values, without copying them: the most frequent conditions.
-        if let Self::Binary(op, a, b) = self
-            && let (Self::Column(a, _), Self::Constant(b)) = (&**a, &**b)
-            && let Some(truth) = comparison(*op, &row[*a], b)
-        {
-            return Ok(truth);
-        }
-        match self.evaluate(row)? {
-            Value::Boolean(truth) => Ok(Some(truth)),
-            Value::Null => Ok(None),
-            other => Err(Error::new(SqlState::DATATYPE_MISMATCH, format!("{other} is not a BOOLEAN"))),
-        }
+        let negate = |truth: Option<bool>, negated: &bool| truth.map(|truth| truth != *negated);
+        Ok(match self {
+            Self::Unary(Unary::Not, expr) => negate(expr.truth(row)?, &true),
+            Self::Binary(Binary::And, a, b) => match a.truth(row)? {
+                Some(false) => Some(false),
+                a => and(a, b.truth(row)?),
+            },
+            Self::Binary(Binary::Or, a, b) => match a.truth(row)? {
+                Some(true) => Some(true),
+                a => or(a, b.truth(row)?),
+            },
+            Self::Binary(op, a, b) if !op.is_scalar() => comparison(*op, &*a.value(row)?, &*b.value(row)?),
+            Self::Is { expr, what, negated } => {
+                let holds = match (what, &*expr.value(row)?) {
+                    (Is::Null | Is::Unknown, value) => matches!(value, Value::Null),
+                    (Is::True, value) => matches!(value, Value::Boolean(true)),
+                    (Is::False, value) => matches!(value, Value::Boolean(false)),
+                };
+                Some(holds != *negated)
+            }
+            Self::In { expr, list, negated } => {
+                let value = expr.value(row)?;
+                let mut found = Some(false);
+                for item in list {
+                    found = or(found, comparison(Binary::Equal, &value, &*item.value(row)?));
+                    if found == Some(true) {
+                        break;
+                    }
+                }
+                negate(found, negated)
+            }
+            Self::Between { expr, low, high, negated } => {
+                let value = expr.value(row)?;
+                let within = match comparison(Binary::GreaterOrEqual, &value, &*low.value(row)?) {
+                    Some(false) => Some(false),
+                    above => and(above, comparison(Binary::LessOrEqual, &value, &*high.value(row)?)),
+                };
+                negate(within, negated)
+            }
+            Self::Like { expr, pattern, escape, negated } => match (&*expr.value(row)?, &*pattern.value(row)?) {
+                (Value::Text(text), Value::Text(pattern)) => Some(like(text, pattern, *escape)? != *negated),
+                _ => None,
+            },
+            other => match &*other.value(row)? {
+                Value::Boolean(truth) => Some(*truth),
+                Value::Null => None,
+                other => unreachable!("the planner lets no {other:?} be a condition"),
+            },
+        })
     }
 
     /// The value, if it is the same for all rows and needs no more evaluation.
@@ -198,23 +193,30 @@ fn and(a: Option<bool>, b: Option<bool>) -> Option<bool> {
     }
 }
 
-/// A comparison's truth, or `None` if the operator is no comparison.
-fn comparison(op: Binary, a: &Value, b: &Value) -> Option<Option<bool>> {
-    let order = |test: fn(std::cmp::Ordering) -> bool| {
-        if matches!(a, Value::Null) || matches!(b, Value::Null) {
-            return None;
-        }
-        // NaN is unequal to everything, and in no order with anything.
-        Some(a.compare(b).map_or(op == Binary::NotEqual, test))
-    };
+/// OR of what may be unknown.
+fn or(a: Option<bool>, b: Option<bool>) -> Option<bool> {
+    match (a, b) {
+        (Some(true), _) | (_, Some(true)) => Some(true),
+        (Some(false), Some(false)) => Some(false),
+        _ => None,
+    }
+}
+
+/// The truth of a comparison.
+fn comparison(op: Binary, a: &Value, b: &Value) -> Option<bool> {
+    if matches!(a, Value::Null) || matches!(b, Value::Null) {
+        return None;
+    }
+    // NaN is unequal to everything, and in no order with anything.
+    let Some(order) = a.compare(b) else { return Some(op == Binary::NotEqual) };
     Some(match op {
-        Binary::Equal => order(std::cmp::Ordering::is_eq),
-        Binary::NotEqual => order(std::cmp::Ordering::is_ne),
-        Binary::Less => order(std::cmp::Ordering::is_lt),
-        Binary::LessOrEqual => order(std::cmp::Ordering::is_le),
-        Binary::Greater => order(std::cmp::Ordering::is_gt),
-        Binary::GreaterOrEqual => order(std::cmp::Ordering::is_ge),
-        _ => return None,
+        Binary::Equal => order.is_eq(),
+        Binary::NotEqual => order.is_ne(),
+        Binary::Less => order.is_lt(),
+        Binary::LessOrEqual => order.is_le(),
+        Binary::Greater => order.is_gt(),
+        Binary::GreaterOrEqual => order.is_ge(),
+        other => unreachable!("{other:?} is no comparison"),
     })
 }
 
@@ -244,7 +246,7 @@ fn unary(op: Unary, value: Value) -> Result<Value> {
                 return Err(Error::new(SqlState::NUMERIC_OUT_OF_RANGE, message));
             }
             // 21! is beyond the range, so this ends soon.
-            let product = (1..=n.min(21)).try_fold(1i64, |product, factor| product.checked_mul(factor));
+            let product = (1..=n.min(21)).try_fold(1, i64::checked_mul);
             Value::Integer(product.ok_or_else(overflow)?)
         }
         (op, value) => return Err(mismatch(op, &[&value])),
@@ -253,23 +255,22 @@ fn unary(op: Unary, value: Value) -> Result<Value> {
 
 fn binary(op: Binary, a: Value, b: Value) -> Result<Value> {
     use Value::{Float, Integer, Null, Text};
-    if let Some(truth) = comparison(op, &a, &b) {
-        return Ok(truth.map_or(Null, Value::Boolean));
-    }
     Ok(match (a, b) {
         (Null, _) | (_, Null) => Null,
         (Integer(a), Integer(b)) if op != Binary::Concat => Integer(integers(op, a, b)?),
         (Float(a), Float(b)) if op != Binary::Concat => Value::float(floats(op, a, b)),
         (Integer(a), Float(b)) if op != Binary::Concat => Value::float(floats(op, a as f64, b)),
         (Float(a), Integer(b)) if op != Binary::Concat => Value::float(floats(op, a, b as f64)),
-        (Text(mut a), b) if op == Binary::Concat => {
-            match b {
-                Text(b) => a.push_str(&b),
-                b => a.push_str(&text(b)?),
+        (a, b) if op == Binary::Concat => {
+            let (mut a, b) = (text(a)?, text(b)?);
+            let length = a.len() + b.len();
+            if length > MAX_TEXT {
+                let message = format!("a text has {length} bytes, at most {MAX_TEXT} are allowed");
+                return Err(Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, message));
             }
+            a.push_str(&b);
             Text(a)
         }
-        (a, Text(b)) if op == Binary::Concat => Text(text(a)? + &b),
         (a, b) => return Err(mismatch(op, &[&a, &b])),
     })
 }

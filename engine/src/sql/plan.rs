@@ -66,7 +66,7 @@ impl<'a> Scope<'a> {
     /// Resolves a condition.
     pub fn condition(&self, expr: &Expr, clause: &str) -> Result<Expression> {
         let typed = self.build(expr)?;
-        self.boolean(typed, clause)
+        Self::boolean(typed, clause)
     }
 
     /// Resolves a value that is assigned to a column; also whether it is a literal.
@@ -90,10 +90,10 @@ impl<'a> Scope<'a> {
             }
             Expr::Column { table, name, position } => return self.column(table.as_deref(), name, *position),
             Expr::Unary(op, expr) => self.unary(*op, expr)?,
-            Expr::Binary(op, a, b) => self.binary(*op, self.build(a)?, self.build(b)?)?,
+            Expr::Binary(op, a, b) => Self::binary(*op, self.build(a)?, self.build(b)?)?,
             Expr::Is { expr, what, negated } => {
                 let typed = self.build(expr)?;
-                let expr = if *what == Is::Null { typed.expr } else { self.boolean(typed, "IS")? };
+                let expr = if *what == Is::Null { typed.expr } else { Self::boolean(typed, "IS")? };
                 boolean(Expression::Is { expr: Box::new(expr), what: *what, negated: *negated })
             }
             Expr::In { expr, list, negated } => {
@@ -129,11 +129,9 @@ impl<'a> Scope<'a> {
                     // A literal that cannot be cast is an error wherever it stands.
                     return Ok(constant_of(value.clone().cast(*to)?).typed(*to));
                 }
-                let allowed = match (typed.datatype, *to) {
-                    (Some(DataType::Boolean), DataType::Float) | (Some(DataType::Float), DataType::Boolean) => false,
-                    _ => true,
-                };
-                if !allowed {
+                if let (Some(DataType::Boolean), DataType::Float) | (Some(DataType::Float), DataType::Boolean) =
+                    (typed.datatype, *to)
+                {
                     let from = typed.datatype.map_or_else(String::new, |from| from.to_string());
                     return Err(Error::new(SqlState::DATATYPE_MISMATCH, format!("cannot cast {from} to {to}")));
                 }
@@ -166,7 +164,7 @@ impl<'a> Scope<'a> {
     fn unary(&self, op: Unary, expr: &Expr) -> Result<Typed> {
         let typed = self.build(expr)?;
         if op == Unary::Not {
-            return Ok(boolean(Expression::Unary(op, Box::new(self.boolean(typed, "NOT")?))));
+            return Ok(boolean(Expression::Unary(op, Box::new(Self::boolean(typed, "NOT")?))));
         }
         let allowed = match typed.datatype {
             None | Some(DataType::Integer) => true,
@@ -185,12 +183,12 @@ impl<'a> Scope<'a> {
         Ok(Typed { expr: Expression::Unary(op, Box::new(typed.expr)), datatype: typed.datatype, adapts: false })
     }
 
-    fn binary(&self, op: Binary, mut a: Typed, mut b: Typed) -> Result<Typed> {
+    fn binary(op: Binary, mut a: Typed, mut b: Typed) -> Result<Typed> {
         let combine = |a: Typed, b: Typed| Expression::Binary(op, Box::new(a.expr), Box::new(b.expr));
         match op {
             Binary::And | Binary::Or => {
                 let name = if op == Binary::And { "AND" } else { "OR" };
-                let (a, b) = (self.boolean(a, name)?, self.boolean(b, name)?);
+                let (a, b) = (Self::boolean(a, name)?, Self::boolean(b, name)?);
                 Ok(boolean(Expression::Binary(op, Box::new(a), Box::new(b))))
             }
             Binary::Equal
@@ -231,15 +229,12 @@ impl<'a> Scope<'a> {
         let mut operand = operand.map(|operand| self.build(operand)).transpose()?;
         let conditions = branches.iter().map(|(condition, _)| self.build(condition));
         let mut conditions = conditions.collect::<Result<Vec<_>>>()?;
-        let conditions: Vec<Expression> = match &mut operand {
-            Some(operand) => {
-                adapt_all(Binary::Equal, operand, &mut conditions)?;
-                conditions.into_iter().map(|condition| condition.expr).collect()
-            }
-            None => {
-                let conditions = conditions.into_iter().map(|condition| self.boolean(condition, "WHEN"));
-                conditions.collect::<Result<_>>()?
-            }
+        let conditions: Vec<Expression> = if let Some(operand) = &mut operand {
+            adapt_all(Binary::Equal, operand, &mut conditions)?;
+            conditions.into_iter().map(|condition| condition.expr).collect()
+        } else {
+            let conditions = conditions.into_iter().map(|condition| Self::boolean(condition, "WHEN"));
+            conditions.collect::<Result<_>>()?
         };
         let mut results = branches.iter().map(|(_, result)| self.build(result)).collect::<Result<Vec<_>>>()?;
         let has_otherwise = otherwise.is_some();
@@ -274,7 +269,7 @@ impl<'a> Scope<'a> {
         Ok(Typed { expr: Expression::Function(function, args), datatype, adapts: false })
     }
 
-    fn boolean(&self, mut typed: Typed, clause: &str) -> Result<Expression> {
+    fn boolean(mut typed: Typed, clause: &str) -> Result<Expression> {
         if typed.adapts {
             typed = adapted(typed, DataType::Boolean)?;
         }
@@ -435,10 +430,7 @@ pub(super) fn select(select: &ast::Select, table: Option<Table>, params: &[Value
     let scan = match table {
         Some(table) => Some(Scan::new(table, filter, optimize)),
         // Without a table the condition decides over the one row.
-        None => match filter {
-            None => None,
-            Some(filter) => Some(Scan::of_nothing(filter)),
-        },
+        None => filter.map(Scan::of_nothing),
     };
     let mut plan = Select { scan, order, offset, limit: limit.flatten(), items, columns };
     if optimize {

@@ -4,10 +4,14 @@
 //! what is there is always a prefix of the applied batches. A batch is durable only after [`Storage::flush`]; in a
 //! cluster the Raft log is what makes commits durable, and a restarted node re-applies what storage had lost.
 
+mod bitcask;
 mod memory;
+#[cfg(test)]
+mod tests;
 
 use std::ops::Bound;
 
+pub use bitcask::{BitCask, BitCaskOptions};
 pub use memory::Memory;
 
 use crate::disk;
@@ -69,7 +73,7 @@ pub struct Status {
     pub size: u64,
     /// Size on disk, 0 when the store has none.
     pub disk_size: u64,
-    /// Size on disk of the records that hold live values.
+    /// Size on disk of what holds the live keys and values.
     pub live_disk_size: u64,
 }
 

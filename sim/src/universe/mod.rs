@@ -186,7 +186,11 @@ impl Universe {
         });
         UNIVERSE.set(Some(Rc::clone(&universe)));
         for id in 1..=universe.scenario.nodes {
-            let process = Handle::current().create_node().name(format!("node {id}")).init(move || process::live(Self::current(), id)).build();
+            let process = Handle::current()
+                .create_node()
+                .name(format!("node {id}"))
+                .init(move || process::live(Self::current(), id))
+                .build();
             universe.node(id).process.set(Some(process.id()));
         }
         universe
@@ -459,9 +463,9 @@ fn fingerprint(packet: &Packet) -> u64 {
         Packet::Peer(Message::Raft(envelope)) => {
             let (kind, detail) = match &envelope.message {
                 raft::Message::PreVote { last_index, .. } => (1, *last_index),
-                raft::Message::PreVoteResponse { granted, .. } => (2, u64::from(*granted)),
+                raft::Message::PreVoteGranted => (2, 0),
                 raft::Message::Vote { last_index, .. } => (3, *last_index),
-                raft::Message::VoteResponse { granted } => (4, u64::from(*granted)),
+                raft::Message::VoteGranted => (4, 0),
                 raft::Message::Append { prev_index, entries, commit, .. } => {
                     (5, prev_index << 40 ^ (entries.len() as u64) << 20 ^ commit)
                 }
@@ -469,11 +473,13 @@ fn fingerprint(packet: &Packet) -> u64 {
                 raft::Message::AppendRejected { prev_index, .. } => (7, *prev_index),
                 raft::Message::ReadIndex { token } => (8, *token),
                 raft::Message::ReadIndexResponse { index, .. } => (9, *index),
+                raft::Message::Commit { index } => (10, *index),
+                raft::Message::NewerTerm => (11, 0),
             };
             kind << 60 ^ envelope.term << 48 ^ detail
         }
-        Packet::Peer(Message::Propose { command, .. }) => 10 << 60 ^ xxhash_rust::xxh3::xxh3_64(command) >> 4,
-        Packet::Request(request) => 11 << 60 ^ request.client << 32 ^ request.request,
-        Packet::Reply(reply) => 12 << 60 ^ reply.client << 32 ^ reply.request,
+        Packet::Peer(Message::Propose { command, .. }) => 12 << 60 ^ xxhash_rust::xxh3::xxh3_64(command) >> 4,
+        Packet::Request(request) => 13 << 60 ^ request.client << 32 ^ request.request,
+        Packet::Reply(reply) => 14 << 60 ^ reply.client << 32 ^ reply.request,
     }
 }

@@ -45,7 +45,10 @@ impl Universe {
             }
             drop(monitor);
             self.judge(result, node.id());
-            self.event(event::APPLY, &[u64::from(node.id()), *last, ready.applied.iter().fold(0, |sum, (_, o)| sum ^ o)]);
+            self.event(
+                event::APPLY,
+                &[u64::from(node.id()), *last, ready.applied.iter().fold(0, |sum, (_, o)| sum ^ o)],
+            );
             self.node(node.id()).applied.set(*last);
         }
         if self.node(node.id()).wanted.replace(false)
@@ -59,7 +62,7 @@ impl Universe {
         let (raft, id) = (node.raft(), usize::from(node.id()));
         let mut monitor = self.monitor.borrow_mut();
         let mut result = monitor.term(id, raft.term());
-        if let Some(candidate) = raft.vote_of_term() {
+        if let Some(candidate) = raft.vote() {
             result = result.and_then(|()| monitor.vote(id, raft.term(), u64::from(candidate)));
         }
         if raft.role() == Role::Leader {

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::task::Poll;
 
 use madsim::runtime::Runtime;
-use scenarios::{FinalRead, Recorder, Scenario, SetupError, Setup, run_client, run_final, run_setup};
+use scenarios::{FinalRead, Recorder, Scenario, Setup, SetupError, run_client, run_final, run_setup};
 
 use super::client::SimClient;
 use super::{Universe, event, time};
@@ -200,7 +200,8 @@ impl Universe {
         let mut verdict = Verdict::Pass;
         for check in scenarios::judge(&self.scenario, &all, Some(last)) {
             record.checks.push((check.checker.to_string(), check.comparisons));
-            let finding = |anomaly: &str, message: String, evidence| self.finding(check.checker, anomaly, message, evidence);
+            let finding =
+                |anomaly: &str, message: String, evidence| self.finding(check.checker, anomaly, message, evidence);
             match check.verdict {
                 scenarios::Verdict::Pass => {}
                 scenarios::Verdict::Fail { anomaly, evidence } => {
@@ -214,7 +215,8 @@ impl Universe {
         }
         if verdict.is_pass() {
             if record.stats.ok == 0 || record.stats.commits == 0 {
-                let message = format!("{} operations succeeded, {} of them writes", record.stats.ok, record.stats.commits);
+                let message =
+                    format!("{} operations succeeded, {} of them writes", record.stats.ok, record.stats.commits);
                 return Verdict::Vacuous(self.finding("vacuity", "no-operations", message, Vec::new()));
             }
             if let Some((checker, _)) = record.checks.iter().find(|(_, comparisons)| *comparisons == 0) {

@@ -8,7 +8,7 @@ pub(super) struct Deserializer<'de> {
     pub bytes: &'de [u8],
 }
 
-impl<'de> Deserializer<'de> {
+impl Deserializer<'_> {
     fn take<const N: usize>(&mut self) -> Result<[u8; N], Error> {
         let (head, rest) = self
             .bytes

@@ -1,211 +1,244 @@
-//! A group of members whose messages, time, disks and lives a test holds in its hands, with Raft's safety properties
-//! checked after every step.
+//! A cluster whose messages, time, disks and lives a test holds in its hands. Every change is shown to [`Safety`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::*;
+use super::super::{Entry, Envelope, HardState, Index, NodeId, Options, Raft, Role};
+use super::safety::Safety;
 
-/// What a member has made durable.
+/// What a node has synced.
 #[derive(Clone, Default)]
-struct Durable {
-    hard_state: HardState,
-    entries: Vec<Entry>,
+pub struct Stored {
+    pub hard_state: HardState,
+    pub entries: Vec<Entry>,
+}
+
+impl Stored {
+    fn append(&mut self, hard_state: Option<HardState>, entries: &[Entry]) {
+        self.hard_state = hard_state.unwrap_or(self.hard_state);
+        if let Some(first) = entries.first() {
+            self.entries.truncate(first.index as usize - 1);
+            self.entries.extend_from_slice(entries);
+        }
+    }
+}
+
+/// One node: what it stored, and its state while it runs.
+#[derive(Default)]
+pub struct Node {
+    /// Reads in this life, which name themselves by counting.
+    tokens: u64,
+    pub stored: Stored,
+    pub raft: Option<Raft>,
 }
 
 pub struct Cluster {
-    members: Vec<Raft>,
-    durable: Vec<Durable>,
-    up: Vec<bool>,
-    pub messages: Vec<Envelope>,
+    pub nodes: BTreeMap<NodeId, Node>,
+    /// Messages on their way, in the order of sending.
+    pub network: Vec<Envelope>,
+    /// Links that lose what is sent, as (from, to).
+    pub cut: BTreeSet<(NodeId, NodeId)>,
+    /// Nodes for which no time passes in a round, though messages arrive.
+    pub slow: BTreeSet<NodeId>,
+    /// Reads that were confirmed, with their node.
+    pub confirmed: Vec<(NodeId, u64, Index)>,
+    pub safety: Safety,
     options: Options,
+    /// How many lives all nodes have begun.
     lives: u64,
-    proposals: u64,
-    tokens: u64,
-    /// The leader of each term.
-    leaders: BTreeMap<Term, NodeId>,
-    /// What has been committed anywhere.
-    committed: Vec<Entry>,
-    /// What had been committed when each read was asked for.
-    reads: BTreeMap<u64, Index>,
-    pub confirmed_reads: usize,
+    commands: u64,
 }
 
 impl Cluster {
-    pub fn new(size: u8) -> Self {
-        let options =
-            Options { election_ticks: 5, heartbeat_ticks: 2, max_entries_per_append: 2, ..Options::default() };
-        Self::with(size, options)
-    }
-
-    pub fn with(size: u8, options: Options) -> Self {
+    pub fn new(size: u8, options: Options) -> Self {
+        let nodes = (1..=size).map(|id| (id, Node::default())).collect();
         let mut cluster = Self {
-            members: Vec::new(),
-            durable: vec![Durable::default(); size.into()],
-            up: vec![true; size.into()],
-            messages: Vec::new(),
+            nodes,
+            network: Vec::new(),
+            cut: BTreeSet::new(),
+            slow: BTreeSet::new(),
+            confirmed: Vec::new(),
+            safety: Safety::default(),
             options,
             lives: 0,
-            proposals: 0,
-            tokens: 0,
-            leaders: BTreeMap::new(),
-            committed: Vec::new(),
-            reads: BTreeMap::new(),
-            confirmed_reads: 0,
+            commands: 0,
         };
         for id in 1..=size {
-            let member = cluster.recover(id, size);
-            cluster.members.push(member);
+            cluster.restart(id);
         }
         cluster
     }
 
-    pub fn size(&self) -> u8 {
-        self.durable.len() as u8
+    pub fn ids(&self) -> Vec<NodeId> {
+        self.nodes.keys().copied().collect()
     }
 
-    fn recover(&mut self, id: NodeId, size: u8) -> Raft {
-        self.lives += 1;
-        let Durable { hard_state, entries } = self.durable[usize::from(id) - 1].clone();
-        let peers = (1..=size).filter(|&peer| peer != id).collect();
-        Raft::new(id, peers, self.options.clone(), self.lives, hard_state, entries)
+    pub fn raft(&self, id: NodeId) -> Option<&Raft> {
+        self.nodes[&id].raft.as_ref()
     }
 
-    pub fn member(&self, id: NodeId) -> &Raft {
-        &self.members[usize::from(id) - 1]
-    }
-
+    /// The running leader of the latest term.
     pub fn leader(&self) -> Option<NodeId> {
-        let leads = |id: &NodeId| self.up[usize::from(*id) - 1] && self.member(*id).role() == Role::Leader;
-        (1..=self.size()).filter(leads).max_by_key(|&id| self.member(id).term())
+        let running = self.nodes.values().filter_map(|node| node.raft.as_ref());
+        running.filter(|raft| raft.role() == Role::Leader).max_by_key(|raft| raft.term()).map(Raft::id)
+    }
+
+    /// Gives a node an input, without making anything durable. Nothing happens to a node that is down.
+    pub fn input(&mut self, id: NodeId, input: impl FnOnce(&mut Raft)) {
+        if let Some(raft) = &mut self.nodes.get_mut(&id).unwrap().raft {
+            input(raft);
+            self.safety.check(id, &self.nodes);
+        }
+    }
+
+    /// Makes a node's promises durable, without sending anything.
+    pub fn persist(&mut self, id: NodeId) {
+        let node = self.nodes.get_mut(&id).unwrap();
+        let Some(raft) = &mut node.raft else { return };
+        while let Some(unpersisted) = raft.unpersisted() {
+            node.stored.append(unpersisted.hard_state, unpersisted.entries);
+            raft.persisted();
+        }
+        self.safety.check(id, &self.nodes);
+    }
+
+    /// Ends a node's turn: what must be is made durable, messages leave, reads are answered.
+    pub fn ready(&mut self, id: NodeId) {
+        self.persist(id);
+        let Some(raft) = &mut self.nodes.get_mut(&id).unwrap().raft else { return };
+        let messages = raft.take_messages();
+        let reads = raft.take_reads();
+        self.network.extend(messages.into_iter().filter(|message| !self.cut.contains(&(message.from, message.to))));
+        for (token, index) in reads {
+            self.safety.check_read(id, token, index);
+            self.confirmed.push((id, token, index));
+        }
+        self.safety.check(id, &self.nodes);
     }
 
     pub fn tick(&mut self, id: NodeId) {
-        self.change(id, Raft::tick);
-    }
-
-    pub fn propose(&mut self, id: NodeId) -> bool {
-        self.proposals += 1;
-        let command = self.proposals.to_be_bytes();
-        let mut accepted = false;
-        self.change(id, |member| accepted = member.propose(command.into()).is_ok());
-        accepted
-    }
-
-    pub fn read(&mut self, id: NodeId) {
-        self.tokens += 1;
-        let token = self.tokens;
-        self.reads.insert(token, self.committed.len() as Index);
-        self.change(id, |member| member.read(token));
-    }
-
-    /// Takes a message out of the network.
-    pub fn take(&mut self, position: usize) -> Option<Envelope> {
-        (!self.messages.is_empty()).then(|| self.messages.remove(position % self.messages.len()))
+        self.input(id, Raft::tick);
+        self.ready(id);
     }
 
     pub fn deliver(&mut self, envelope: Envelope) {
-        self.change(envelope.to, |member| member.step(envelope));
+        let id = envelope.to;
+        self.input(id, |raft| raft.step(envelope));
+        self.ready(id);
     }
 
-    /// Changes a member and makes the outcome durable, as a host does.
-    fn change(&mut self, id: NodeId, change: impl FnOnce(&mut Raft)) {
-        if !self.up[usize::from(id) - 1] {
-            return;
-        }
-        change(&mut self.members[usize::from(id) - 1]);
-        self.check(id);
-        while let Some(unpersisted) = self.members[usize::from(id) - 1].unpersisted() {
-            let durable = &mut self.durable[usize::from(id) - 1];
-            durable.hard_state = unpersisted.hard_state.unwrap_or(durable.hard_state);
-            if let Some(first) = unpersisted.entries.first() {
-                durable.entries.truncate(first.index as usize - 1);
-                durable.entries.extend_from_slice(unpersisted.entries);
-            }
-            self.members[usize::from(id) - 1].persisted();
-        }
-        let messages = self.members[usize::from(id) - 1].take_messages();
-        self.messages.extend(messages);
-        for (token, index) in self.members[usize::from(id) - 1].take_reads() {
-            let before = self.reads[&token];
-            assert!(index >= before, "read {token} may see entry {index}, but {before} was committed before it");
-            self.confirmed_reads += 1;
-        }
-        self.check(id);
+    /// Proposes a new command. False when the node does not lead.
+    pub fn propose(&mut self, id: NodeId) -> bool {
+        self.commands += 1;
+        self.propose_command(id, &self.commands.to_be_bytes())
     }
 
-    /// Changes a member, and loses power before anything becomes durable or leaves.
-    pub fn crash_during(&mut self, id: NodeId, change: impl FnOnce(&mut Raft)) {
-        if self.up[usize::from(id) - 1] {
-            change(&mut self.members[usize::from(id) - 1]);
-        }
-        self.up[usize::from(id) - 1] = false;
+    pub fn propose_command(&mut self, id: NodeId, command: &[u8]) -> bool {
+        let mut proposed = false;
+        self.input(id, |raft| proposed = raft.propose(command.into()).is_ok());
+        proposed
     }
 
+    /// Asks for a read under a new token.
+    pub fn read(&mut self, id: NodeId) -> u64 {
+        let node = self.nodes.get_mut(&id).unwrap();
+        node.tokens += 1;
+        let token = node.tokens;
+        self.safety.note_read(id, token);
+        self.input(id, |raft| raft.read(token));
+        token
+    }
+
+    /// Takes down a node: what is not stored is lost.
+    pub fn crash(&mut self, id: NodeId) {
+        self.nodes.get_mut(&id).unwrap().raft = None;
+    }
+
+    /// Starts a node that is down, from what it stored.
     pub fn restart(&mut self, id: NodeId) {
-        let size = self.size();
-        self.members[usize::from(id) - 1] = self.recover(id, size);
-        self.up[usize::from(id) - 1] = true;
-    }
-
-    fn check(&mut self, id: NodeId) {
-        let member = &self.members[usize::from(id) - 1];
-        if member.role() == Role::Leader {
-            let leader = *self.leaders.entry(member.term()).or_insert(id);
-            assert_eq!(leader, id, "election safety: two leaders in term {}", member.term());
-            for entry in &self.committed {
-                if self.committed.last().is_some_and(|last| last.term <= member.term()) {
-                    assert_eq!(member.entry(entry.index), Some(entry), "leader completeness in term {}", member.term());
-                }
-            }
-        }
-        let commit = member.commit_index();
-        for entry in member.entries(1, commit) {
-            match self.committed.get(entry.index as usize - 1) {
-                Some(committed) => assert_eq!(committed, entry, "state machine safety"),
-                None => self.committed.push(entry.clone()),
-            }
-        }
-        for other in &self.members {
-            let last = other.last_index().min(member.last_index());
-            let Some(equal) = (1..=last)
-                .rev()
-                .find(|&i| other.entry(i).map(|entry| entry.term) == member.entry(i).map(|entry| entry.term))
-            else {
-                continue;
-            };
-            assert_eq!(other.entries(1, equal), member.entries(1, equal), "log matching");
+        let peers = self.nodes.keys().copied().filter(|&peer| peer != id).collect();
+        let node = self.nodes.get_mut(&id).unwrap();
+        let Stored { hard_state, entries } = node.stored.clone();
+        if node.raft.is_none() {
+            self.lives += 1;
+            node.tokens = 0;
+            node.raft = Some(Raft::new(id, peers, self.options.clone(), self.lives, hard_state, entries));
+            self.safety.forget(id);
         }
     }
 
-    /// Everyone is up and every message arrives, until a leader has committed a new entry everywhere.
-    pub fn heal(&mut self) {
-        for id in 1..=self.size() {
-            if !self.up[usize::from(id) - 1] {
-                self.restart(id);
-            }
+    /// Cuts all links between nodes of different groups, and heals all others. What is on its way is not affected.
+    pub fn partition(&mut self, group_of: impl Fn(NodeId) -> u8) {
+        let ids = self.ids();
+        let pairs = ids.iter().flat_map(|&from| ids.iter().map(move |&to| (from, to)));
+        self.cut = pairs.filter(|&(from, to)| group_of(from) != group_of(to)).collect();
+    }
+
+    /// Delivers what is on its way now, in order.
+    pub fn deliver_round(&mut self) {
+        for envelope in std::mem::take(&mut self.network) {
+            self.deliver(envelope);
         }
-        let mut target = None;
-        for round in 0..400 {
-            for id in 1..=self.size() {
+    }
+
+    /// Lets time pass for a node until it campaigns.
+    pub fn campaign(&mut self, id: NodeId) {
+        for _ in 0..2 * self.options.election_ticks {
+            if self.raft(id).is_some_and(|raft| matches!(raft.role(), Role::Follower { .. })) {
                 self.tick(id);
             }
-            while let Some(envelope) = self.take(0) {
-                self.deliver(envelope);
+        }
+    }
+
+    /// A unit of time for everyone who is not slow, in which all messages arrive.
+    pub fn round(&mut self) {
+        for id in self.ids().into_iter().filter(|id| !self.slow.contains(id)).collect::<Vec<_>>() {
+            self.tick(id);
+        }
+        self.deliver_round();
+    }
+
+    /// Ends all faults, and demands progress: within a bounded time a leader commits a new entry, everyone has it, all
+    /// logs are equal, and every node's reads are answered.
+    pub fn heal(&mut self) {
+        self.cut.clear();
+        self.slow.clear();
+        for id in self.ids() {
+            self.restart(id);
+        }
+        // Messages of the past may be numerous; they all arrive now.
+        self.deliver_round();
+        let mut proposed: Option<(Index, u64)> = None;
+        for _ in 0..20 * self.options.election_ticks {
+            self.round();
+            // A leader that is being deposed may lose the entry, so it is proposed again in a new term.
+            let Some(leader) = self.leader() else { continue };
+            let term = self.raft(leader).unwrap().term();
+            if proposed.is_none_or(|(_, before)| before != term) {
+                proposed = Some((self.raft(leader).unwrap().last_index() + 1, term));
+                self.propose(leader);
+                self.ready(leader);
             }
-            if let Some(leader) = self.leader()
-                // A leader that is about to be deposed may lose the proposal.
-                && (target.is_none() || round % 50 == 0)
-                && self.propose(leader)
-            {
-                self.read(leader);
-                target = Some(self.member(leader).last_index());
-            }
-            if let Some(target) = target
-                && self.members.iter().all(|member| member.commit_index() >= target)
-            {
-                return;
+            let rafts = || self.nodes.values().map(|node| node.raft.as_ref().unwrap());
+            if proposed.is_some_and(|(index, _)| rafts().all(|raft| raft.commit_index() >= index)) {
+                let mut logs = rafts().map(|raft| raft.entries(1, raft.last_index()));
+                let first = logs.next().unwrap();
+                logs.for_each(|log| assert_eq!(log, first, "logs differ after everyone has committed the last entry"));
+                return self.demand_reads();
             }
         }
-        panic!("liveness: no progress after everything was healed");
+        panic!("no progress after everything was healed");
+    }
+
+    fn demand_reads(&mut self) {
+        let before = self.confirmed.len();
+        let mut tokens = BTreeSet::new();
+        for id in self.ids() {
+            tokens.insert((id, self.read(id)));
+            self.ready(id);
+        }
+        // To the leader, a round that is under way, the next one, and back.
+        (0..6).for_each(|_| self.deliver_round());
+        let confirmed: BTreeSet<_> = self.confirmed[before..].iter().map(|&(id, token, _)| (id, token)).collect();
+        assert!(tokens.is_subset(&confirmed), "reads of a healthy cluster are answered");
     }
 }

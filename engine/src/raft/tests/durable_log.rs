@@ -1,247 +1,393 @@
-//! The durable log on a disk that loses what was not synced.
+//! The log on disk: what was synced is never lost silently, what was not is cut at a whole record, whatever a crash does.
 
-use std::cell::RefCell;
-use std::collections::BTreeMap;
-use std::rc::Rc;
+use std::sync::Arc;
 
-use super::super::*;
-use crate::disk::{self, Disk, ErrorKind, File};
+use bolero::TypeGenerator;
+
+use super::super::record::{self, HEADER};
+use super::super::recovery::CHUNK;
+use super::super::{Entry, HardState, Index, Log, Recovered, Term};
+use super::disk::{Counts, DIR, PATH, TestDisk};
+use crate::disk::{self, ErrorKind};
 use crate::storage::Error;
 
-/// A disk of files in memory whose bytes a test can change.
-#[derive(Clone, Default)]
-struct TestDisk(Rc<RefCell<TestFiles>>);
-
-#[derive(Default)]
-struct TestFiles {
-    files: BTreeMap<String, Vec<u8>>,
-    synced: usize,
-    syncs: usize,
-    writes: usize,
-    fail_syncs: bool,
-    locked: bool,
+fn open(disk: &TestDisk) -> (Log<TestDisk>, Recovered) {
+    Log::open(disk.clone(), DIR).unwrap()
 }
 
-struct TestFile(TestDisk, String);
-
-struct TestLock(TestDisk);
-
-impl Drop for TestLock {
-    fn drop(&mut self) {
-        self.0.0.borrow_mut().locked = false;
-    }
+fn recover(bytes: &[u8]) -> Result<Recovered, Error> {
+    Log::open(TestDisk::with_bytes(bytes), DIR).map(|(_, recovered)| recovered)
 }
 
-impl Disk for TestDisk {
-    type File = TestFile;
-    type Lock = TestLock;
+fn entry(index: Index, term: Term, size: usize) -> Entry {
+    let payload: Vec<u8> = (0..size).map(|n| (n as u64 + index + term) as u8).collect();
+    Entry { index, term, payload: (size > 0).then(|| Arc::from(payload)) }
+}
 
-    fn open(&self, path: &str) -> Result<TestFile, disk::Error> {
-        self.0.borrow_mut().files.entry(path.into()).or_default();
-        Ok(TestFile(self.clone(), path.into()))
-    }
+fn voted(term: Term) -> HardState {
+    HardState { term, vote: Some(1) }
+}
 
-    fn exists(&self, path: &str) -> Result<bool, disk::Error> {
-        Ok(self.0.borrow().files.contains_key(path))
-    }
-
-    fn rename(&self, _: &str, _: &str) -> Result<(), disk::Error> {
-        unreachable!("the log renames nothing")
-    }
-
-    fn remove(&self, _: &str) -> Result<(), disk::Error> {
-        unreachable!("the log removes nothing")
-    }
-
-    fn list(&self, _: &str) -> Result<Vec<String>, disk::Error> {
-        unreachable!("the log lists nothing")
-    }
-
-    fn create_dir(&self, _: &str) -> Result<(), disk::Error> {
-        Ok(())
-    }
-
-    fn sync_dir(&self, _: &str) -> Result<(), disk::Error> {
-        Ok(())
-    }
-
-    fn lock(&self, path: &str) -> Result<TestLock, disk::Error> {
-        if std::mem::replace(&mut self.0.borrow_mut().locked, true) {
-            return Err(disk::Error::new("lock", path, ErrorKind::Locked));
-        }
-        Ok(TestLock(self.clone()))
+/// What a log holds after a record of each kind.
+fn apply(state: &mut Recovered, hard_state: Option<HardState>, entries: &[Entry]) {
+    state.hard_state = hard_state.unwrap_or(state.hard_state);
+    if let Some(first) = entries.first() {
+        state.entries.truncate(first.index as usize - 1);
+        state.entries.extend_from_slice(entries);
     }
 }
 
-impl File for TestFile {
-    fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<(), disk::Error> {
-        let from = offset as usize;
-        buf.copy_from_slice(&self.0.0.borrow().files[&self.1][from..from + buf.len()]);
-        Ok(())
-    }
+type Append = (Option<HardState>, Vec<Entry>);
 
-    fn write_at(&self, data: &[u8], offset: u64) -> Result<(), disk::Error> {
-        let mut disk = self.0.0.borrow_mut();
-        disk.writes += 1;
-        let file = disk.files.get_mut(&self.1).unwrap();
-        assert_eq!(offset as usize, file.len(), "the log only appends");
-        file.extend_from_slice(data);
-        Ok(())
-    }
-
-    fn len(&self) -> Result<u64, disk::Error> {
-        Ok(self.0.0.borrow().files[&self.1].len() as u64)
-    }
-
-    fn set_len(&self, len: u64) -> Result<(), disk::Error> {
-        self.0.0.borrow_mut().files.get_mut(&self.1).unwrap().truncate(len as usize);
-        Ok(())
-    }
-
-    fn sync(&self) -> Result<(), disk::Error> {
-        let mut disk = self.0.0.borrow_mut();
-        disk.syncs += 1;
-        if disk.fail_syncs {
-            return Err(disk::Error::new("sync", self.1.clone(), ErrorKind::Io));
-        }
-        disk.synced = disk.files[&self.1].len();
-        Ok(())
-    }
+fn appends() -> Vec<Append> {
+    vec![
+        (Some(voted(1)), vec![entry(1, 1, 0), entry(2, 1, 30), entry(3, 1, 700)]),
+        (None, vec![entry(4, 1, 9)]),
+        (Some(voted(3)), vec![]),
+        (None, vec![entry(3, 3, 0), entry(4, 3, 1_200), entry(5, 3, 1)]),
+        (Some(voted(4)), vec![entry(6, 4, 10)]),
+    ]
 }
 
-impl TestDisk {
-    fn bytes(&self) -> Vec<u8> {
-        self.0.borrow().files["raft/log"].clone()
-    }
-
-    fn with_bytes(bytes: Vec<u8>) -> Self {
-        let disk = Self::default();
-        disk.0.borrow_mut().files.insert("raft/log".into(), bytes);
-        disk
-    }
-}
-
-fn entry(index: Index, term: Term) -> Entry {
-    Entry { index, term, payload: index.is_multiple_of(3).then_some(()).map_or(Some([7; 40].into()), |()| None) }
-}
-
-fn recover(bytes: Vec<u8>) -> Result<Recovered, Error> {
-    Log::open(TestDisk::with_bytes(bytes), "raft").map(|(_, recovered)| recovered)
-}
-
-/// A log with three syncs; what was durable after each, with the file's length.
-fn written() -> (TestDisk, Vec<(usize, Recovered)>) {
+/// A log with all appends synced one by one; the file's length and the content after each, from the empty one on.
+fn synced() -> (TestDisk, Vec<(usize, Recovered)>) {
     let disk = TestDisk::default();
-    let (mut log, recovered) = Log::open(disk.clone(), "raft").unwrap();
-    let mut states = vec![(0, recovered)];
-    let steps: [(Option<HardState>, Vec<Entry>); 3] = [
-        (Some(HardState { term: 1, vote: Some(2) }), vec![entry(1, 1), entry(2, 1), entry(3, 1)]),
-        (Some(HardState { term: 3, vote: None }), vec![entry(3, 3), entry(4, 3)]),
-        (None, vec![entry(5, 3)]),
-    ];
-    for (hard_state, entries) in steps {
+    let (mut log, mut state) = open(&disk);
+    let mut states = vec![(0, state.clone())];
+    for (hard_state, entries) in appends() {
         log.append(hard_state, &entries).unwrap();
         log.sync().unwrap();
-        drop(log);
-        let recovered;
-        (log, recovered) = Log::open(disk.clone(), "raft").unwrap();
-        states.push((disk.bytes().len(), recovered));
+        apply(&mut state, hard_state, &entries);
+        states.push((log.size() as usize, state.clone()));
     }
-    let last = &states[3].1;
-    assert_eq!(last.hard_state, HardState { term: 3, vote: None });
-    assert_eq!(last.entries, [entry(1, 1), entry(2, 1), entry(3, 3), entry(4, 3), entry(5, 3)]);
     (disk, states)
 }
 
 #[test]
-fn a_cut_at_any_byte_leaves_whole_records() {
-    let (disk, states) = written();
-    let bytes = disk.bytes();
-    for cut in 0..=bytes.len() {
-        let expected = states.iter().rev().find(|(len, _)| *len <= cut).unwrap();
-        assert_eq!(recover(bytes[..cut].to_vec()).unwrap(), expected.1, "cut at {cut}");
+fn a_log_returns_what_was_appended() {
+    let (disk, states) = synced();
+    for (length, state) in states {
+        assert_eq!(recover(&disk.bytes()[..length]).unwrap(), state);
     }
 }
 
 #[test]
-fn a_changed_byte_in_durable_records_is_never_taken_for_the_end() {
-    let (disk, states) = written();
+fn a_crash_at_any_byte_of_the_tail_leaves_whole_records() {
+    let appends = appends();
+    let disk = TestDisk::default();
+    let (mut log, mut state) = open(&disk);
+    log.append(appends[0].0, &appends[0].1).unwrap();
+    log.sync().unwrap();
+    apply(&mut state, appends[0].0, &appends[0].1);
+    let mut states = vec![(log.size() as usize, state.clone())];
+    for (hard_state, entries) in &appends[1..] {
+        // Term and entries are two records of one write, so a crash can come between them.
+        for (hard_state, entries) in [(*hard_state, &[][..]), (None, entries)] {
+            log.append(hard_state, entries).unwrap();
+            apply(&mut state, hard_state, entries);
+            states.push((log.size() as usize, state.clone()));
+        }
+    }
     let bytes = disk.bytes();
-    // The last record is what says that those before it are durable.
-    let durable = states[2].0;
-    for position in 0..bytes.len() {
-        for flip in [0x01, 0x80, 0xff] {
-            let mut damaged = bytes.clone();
-            damaged[position] ^= flip;
-            match recover(damaged) {
-                Err(Error::Corrupt { offset, .. }) => assert!(position < durable && offset as usize <= position),
-                Ok(recovered) => {
-                    assert!(position >= durable, "damage at {position} was not noticed");
-                    assert_eq!(recovered, states[2].1);
-                }
-                Err(other) => panic!("{other}"),
+    for cut in states[0].0..=bytes.len() {
+        let expected = &states.iter().rev().find(|(length, _)| *length <= cut).unwrap().1;
+        // The file may end there, or go on with sectors that were allocated but not written.
+        let torn = TestDisk::with_bytes(&bytes[..cut]);
+        assert_eq!(open(&torn).1, *expected, "cut at {cut}");
+        assert!(torn.durable().len() <= cut && torn.durable() == torn.bytes(), "the tail is cut durably");
+        let mut zeros = bytes.clone();
+        zeros[cut..].fill(0);
+        // Zeros may be what was there.
+        let same = zeros[cut..] == bytes[cut..];
+        assert!(recover(&zeros).unwrap() == *expected || same, "zeros from {cut}");
+    }
+}
+
+#[test]
+fn a_flipped_bit_in_synced_records_is_corruption() {
+    let (disk, states) = synced();
+    let bytes = disk.bytes();
+    // What the last append wrote is called synced by nothing yet: this is the limit of what can be told.
+    let (covered, before_last) = &states[states.len() - 2];
+    let all = &states[states.len() - 1].1;
+    for bit in 0..bytes.len() * 8 {
+        let mut damaged = bytes.clone();
+        damaged[bit / 8] ^= 1 << (bit % 8);
+        match recover(&damaged) {
+            Err(Error::Corrupt { path, offset, .. }) => {
+                assert_eq!(path, PATH);
+                assert!(offset <= bit as u64 / 8 && bit / 8 < *covered, "bit {bit} is said to be at {offset}");
+            }
+            Err(error) => panic!("{error}"),
+            Ok(recovered) => {
+                assert!(bit / 8 >= *covered, "a flip of bit {bit} goes unnoticed");
+                let mut between = before_last.clone();
+                between.hard_state = all.hard_state;
+                assert!(recovered == *before_last || recovered == between, "bit {bit}");
             }
         }
     }
 }
 
 #[test]
-fn lost_writes_before_later_ones_cut_the_tail() {
+fn a_lost_sector_of_synced_records_is_corruption() {
+    let (disk, states) = synced();
+    let bytes = disk.bytes();
+    let covered = states[states.len() - 2].0;
+    for start in (0..covered).step_by(512) {
+        let mut damaged = bytes.clone();
+        damaged[start..(start + 512).min(covered)].fill(0);
+        assert!(matches!(recover(&damaged), Err(Error::Corrupt { .. })), "sector at {start}");
+    }
+}
+
+/// The file is searched in chunks, and the only proof of damage may lie across two of them.
+#[test]
+fn damage_is_found_across_chunks() {
+    for before in 0..=2 * HEADER {
+        let disk = TestDisk::default();
+        let (mut log, _) = open(&disk);
+        // The first append fills the file up to some bytes before the end of a chunk.
+        let frame = 79;
+        log.append(Some(voted(1)), &[entry(1, 1, CHUNK as usize - before - frame)]).unwrap();
+        assert_eq!(log.size() as usize, CHUNK as usize - before);
+        log.sync().unwrap();
+        log.append(None, &[entry(2, 1, 1)]).unwrap();
+        let mut bytes = disk.bytes();
+        bytes[0] ^= 1;
+        assert!(matches!(recover(&bytes), Err(Error::Corrupt { offset: 0, .. })), "{before} bytes before");
+    }
+}
+
+#[test]
+fn unsynced_records_after_a_hole_are_no_proof_of_damage() {
     let disk = TestDisk::default();
-    let (mut log, _) = Log::open(disk.clone(), "raft").unwrap();
-    log.append(Some(HardState { term: 1, vote: None }), &[entry(1, 1)]).unwrap();
+    let (mut log, _) = open(&disk);
+    log.append(Some(voted(1)), &[entry(1, 1, 600)]).unwrap();
     log.sync().unwrap();
-    let synced = disk.bytes().len();
-    // Two writes that are never synced; the first one is lost, the second one survives.
-    log.append(None, &[entry(2, 1)]).unwrap();
-    let hole = disk.bytes().len();
-    log.append(None, &[entry(3, 1)]).unwrap();
+    log.append(None, &[entry(2, 1, 2_000)]).unwrap();
+    log.append(None, &[entry(3, 1, 2_000)]).unwrap();
+    // The first write is lost, the second one is not.
+    let mut sector = 0;
+    drop(log);
+    disk.crash(|| {
+        sector += 1;
+        sector > 5
+    });
+    let (mut log, recovered) = open(&disk);
+    assert_eq!(recovered.entries, [entry(1, 1, 600)]);
+    // What is written now does not meet the remains.
+    log.append(None, &[entry(2, 1, 10)]).unwrap();
+    log.sync().unwrap();
+    drop(log);
+    disk.crash(|| false);
+    assert_eq!(open(&disk).1.entries, [entry(1, 1, 600), entry(2, 1, 10)]);
+}
+
+#[test]
+fn a_record_within_a_payload_is_no_record() {
+    let disk = TestDisk::default();
+    let (mut log, _) = open(&disk);
+    log.append(Some(voted(1)), &[entry(1, 1, 600)]).unwrap();
+    log.sync().unwrap();
+    let synced = log.size();
+    // A record that could stand further on, and would call more synced than is.
+    let mut image = Vec::new();
+    record::encode_hard_state(&mut image, synced + 2_000, synced + 1, HardState { term: 1, vote: None }).unwrap();
+    log.append(None, &[Entry { index: 2, term: 1, payload: Some(image.into()) }, entry(3, 1, 600)]).unwrap();
     let mut bytes = disk.bytes();
-    bytes[synced..hole].fill(0);
-    let recovered = recover(bytes).unwrap();
-    assert_eq!(recovered.entries, [entry(1, 1)]);
+    *bytes.last_mut().unwrap() ^= 1;
+    assert_eq!(recover(&bytes).unwrap().entries, [entry(1, 1, 600)]);
 }
 
 #[test]
-fn an_append_is_one_write_and_no_sync() {
+fn records_that_contradict_each_other_are_corruption() {
+    let one = |hard_state: Option<HardState>, entries: &[Entry]| {
+        let mut bytes = Vec::new();
+        record::encode_hard_state(&mut bytes, 0, 0, HardState { term: 2, vote: Some(1) }).unwrap();
+        record::encode_entries(&mut bytes, 0, 0, &[entry(1, 2, 5)]).unwrap();
+        let position = bytes.len() as u64;
+        if let Some(hard_state) = hard_state {
+            record::encode_hard_state(&mut bytes, 0, 0, hard_state).unwrap();
+        }
+        if !entries.is_empty() {
+            record::encode_entries(&mut bytes, 0, 0, entries).unwrap();
+        }
+        match recover(&bytes) {
+            Err(Error::Corrupt { offset, reason, .. }) => {
+                assert_eq!(offset, position, "{reason}");
+                reason
+            }
+            other => panic!("{other:?}"),
+        }
+    };
+    assert!(one(Some(HardState { term: 1, vote: None }), &[]).contains("cannot follow"));
+    assert!(one(Some(HardState { term: 2, vote: Some(3) }), &[]).contains("cannot follow"));
+    assert_eq!(one(None, &[entry(3, 2, 0)]), "entry 3 cannot follow entry 1");
+    assert_eq!(one(None, &[entry(0, 2, 0)]), "entry 0 cannot follow entry 1");
+    assert_eq!(one(None, &[entry(2, 1, 0)]), "entry 2 of term 1 cannot follow entry 1 of term 2 in term 2");
+    assert_eq!(one(None, &[entry(2, 3, 0)]), "entry 2 of term 3 cannot follow entry 1 of term 2 in term 2");
+    assert_eq!(
+        one(None, &[entry(2, 2, 0), entry(4, 2, 0)]),
+        "entry 4 of term 2 cannot follow entry 2 of term 2 in term 2"
+    );
+    assert_eq!(
+        one(None, &[entry(2, 2, 0), entry(Index::MAX, 2, 0)]),
+        format!("entry {} of term 2 cannot follow entry 2 of term 2 in term 2", Index::MAX)
+    );
+}
+
+#[test]
+fn an_append_is_one_write_and_nothing_else_syncs() {
     let disk = TestDisk::default();
-    let (mut log, _) = Log::open(disk.clone(), "raft").unwrap();
-    let count = || (disk.0.borrow().writes, disk.0.borrow().syncs);
-    let (writes, syncs) = count();
-    log.append(Some(HardState { term: 1, vote: Some(1) }), &[entry(1, 1), entry(2, 1)]).unwrap();
-    assert_eq!(count(), (writes + 1, syncs));
+    let (mut log, _) = open(&disk);
+    let Counts { writes, syncs } = disk.counts();
+    log.append(Some(voted(1)), &[entry(1, 1, 1), entry(2, 1, 1)]).unwrap();
+    assert_eq!(disk.counts(), Counts { writes: writes + 1, syncs });
     log.sync().unwrap();
-    assert_eq!(count(), (writes + 1, syncs + 1));
+    assert_eq!(disk.counts(), Counts { writes: writes + 1, syncs: syncs + 1 });
+    log.append(None, &[]).unwrap();
+    assert_eq!(disk.counts(), Counts { writes: writes + 1, syncs: syncs + 1 });
 }
 
 #[test]
-fn a_failed_sync_is_not_tried_again() {
+fn an_error_is_final() {
+    for operation in ["write", "sync"] {
+        let disk = TestDisk::default();
+        let (mut log, _) = open(&disk);
+        disk.fail(Some(operation));
+        let run = |log: &mut Log<TestDisk>| log.append(Some(voted(1)), &[entry(1, 1, 1)]).and_then(|()| log.sync());
+        let error = run(&mut log).unwrap_err();
+        assert_eq!(error, disk::Error::new(operation, PATH, ErrorKind::Io).into());
+        disk.fail(None);
+        assert_eq!(log.append(Some(voted(1)), &[]).unwrap_err(), error);
+        assert_eq!(log.sync().unwrap_err(), error, "a sync is never tried again");
+    }
+}
+
+/// After a failed sync the page cache shows bytes that no later sync would write. A restarted process must not promise
+/// by them what it will not find after a power failure.
+#[test]
+fn what_a_failed_sync_left_in_the_cache_is_made_durable_when_read() {
     let disk = TestDisk::default();
-    let (mut log, _) = Log::open(disk.clone(), "raft").unwrap();
-    log.append(Some(HardState { term: 1, vote: Some(1) }), &[]).unwrap();
-    disk.0.borrow_mut().fail_syncs = true;
+    let (mut log, _) = open(&disk);
+    log.append(Some(voted(1)), &[entry(1, 1, 300)]).unwrap();
+    log.sync().unwrap();
+    log.append(Some(voted(2)), &[entry(2, 2, 3_000)]).unwrap();
+    disk.fail(Some("sync"));
     log.sync().unwrap_err();
-    disk.0.borrow_mut().fail_syncs = false;
-    assert!(log.sync().unwrap_err().to_string().contains("must be reopened"));
-    log.append(None, &[]).unwrap_err();
+    disk.fail(None);
+    drop(log);
+    let (log, seen) = open(&disk);
+    assert_eq!(seen.entries.len(), 2);
+    drop(log);
+    disk.crash(|| false);
+    assert_eq!(open(&disk).1, seen);
+}
+
+#[test]
+fn names_are_durable_once_the_log_is_open() {
+    let disk = TestDisk::default();
+    assert!(!disk.is_named());
+    let _log = open(&disk);
+    assert!(disk.is_named());
 }
 
 #[test]
 fn a_log_has_one_owner() {
     let disk = TestDisk::default();
-    let (log, _) = Log::open(disk.clone(), "raft").unwrap();
-    let second = Log::open(disk.clone(), "raft").map(|_| ()).unwrap_err();
-    assert_eq!(second, disk::Error::new("lock", "raft/lock", ErrorKind::Locked).into());
+    let (log, _) = open(&disk);
+    let error = Log::open(disk.clone(), DIR).map(|_| ()).unwrap_err();
+    assert_eq!(error, disk::Error::new("lock", "node/raft/lock", ErrorKind::Locked).into());
     drop(log);
-    Log::open(disk, "raft").map(|_| ()).unwrap();
+    open(&disk);
+}
+
+#[derive(Clone, Debug, TypeGenerator)]
+enum Step {
+    /// Appends entries of a size, some steps back from the end, perhaps in a new term.
+    Append {
+        back: u8,
+        count: u8,
+        size: u16,
+        new_term: bool,
+    },
+    Sync,
+    /// Loses sectors by the bits of a pattern.
+    Crash(u64),
+    Reopen,
 }
 
 #[test]
-fn records_that_contradict_each_other_are_corruption() {
-    let disk = TestDisk::default();
-    let (mut log, _) = Log::open(disk.clone(), "raft").unwrap();
-    log.append(Some(HardState { term: 2, vote: Some(1) }), &[entry(1, 1)]).unwrap();
-    log.append(Some(HardState { term: 2, vote: Some(3) }), &[]).unwrap();
-    let message = recover(disk.bytes()).unwrap_err().to_string();
-    assert!(message.contains("vote Some(3) cannot follow"), "{message}");
+fn crashes_lose_only_what_was_not_synced() {
+    bolero::check!().with_type::<Vec<Step>>().with_iterations(2_000).for_each(|steps| {
+        let disk = TestDisk::default();
+        let (mut log, mut state) = open(&disk);
+        // What a crash may leave: the content at the last sync, or after any record since.
+        let mut possible = vec![state.clone()];
+        for step in steps {
+            match *step {
+                Step::Append { back, count, size, new_term } => {
+                    let seen = state.hard_state.term;
+                    let hard_state = (new_term || seen == 0).then_some(HardState { term: seen + 1, vote: None });
+                    let last = state.entries.len() as Index;
+                    // Only a later term replaces entries.
+                    let back = if hard_state.is_some() { last.min(Index::from(back % 4)) } else { 0 };
+                    let term = hard_state.map_or(seen, |hard_state| hard_state.term);
+                    let entries: Vec<Entry> = (last + 1 - back..)
+                        .take(usize::from(count % 4))
+                        .map(|index| entry(index, term, usize::from(size % 1_500)))
+                        .collect();
+                    log.append(hard_state, &entries).unwrap();
+                    for (hard_state, entries) in [(hard_state, &[][..]), (None, &entries)] {
+                        apply(&mut state, hard_state, entries);
+                        possible.push(state.clone());
+                    }
+                }
+                Step::Sync => {
+                    log.sync().unwrap();
+                    possible = vec![state.clone()];
+                }
+                Step::Crash(pattern) => {
+                    drop(log);
+                    let mut pattern = pattern;
+                    disk.crash(|| {
+                        pattern = pattern.rotate_left(1);
+                        pattern & 1 == 1
+                    });
+                    (log, state) = open(&disk);
+                    assert!(possible.contains(&state), "{state:?} is not among {possible:?}");
+                    possible = vec![state.clone()];
+                }
+                Step::Reopen => {
+                    drop(log);
+                    let recovered;
+                    (log, recovered) = open(&disk);
+                    assert_eq!(recovered, state);
+                    possible = vec![state.clone()];
+                }
+            }
+        }
+    });
+}
+
+/// Whatever a file holds, opening it ends with a content or an error.
+#[test]
+fn arbitrary_files_do_not_panic() {
+    let (disk, _) = synced();
+    let bytes = disk.bytes();
+    bolero::check!().with_type::<(Vec<u8>, u16, bool)>().with_iterations(2_000).for_each(|(noise, at, valid)| {
+        if *valid {
+            // Content that passes its checksums.
+            let mut file = Vec::new();
+            record::encode(&mut file, 0, 0, |content| content.extend_from_slice(noise)).unwrap();
+            drop(recover(&file));
+        } else {
+            let mut file = bytes.clone();
+            let at = usize::from(*at) % file.len();
+            let end = (at + noise.len()).min(file.len());
+            file[at..end].copy_from_slice(&noise[..end - at]);
+            drop(recover(&file));
+        }
+    });
 }

@@ -159,6 +159,7 @@ pub fn parse(sql: &str) -> Result<Statement, Error> {
     let tokens = Tokenizer::new(&Orrery, sql)
         .tokenize_with_location()
         .map_err(|error| syntax(error.message, position(error.location)))?;
+    check_numbers(&tokens)?;
     check_depth(&tokens)?;
     let mut parser = Parser::new(&Orrery).with_recursion_limit(MAX_RECURSION).with_tokens_with_locations(tokens);
     let node = if parser.parse_keyword(Keyword::BEGIN) || parser.parse_keywords(&[Keyword::START, Keyword::TRANSACTION])
@@ -238,6 +239,17 @@ fn begin(parser: &mut Parser) -> Result<Node, Error> {
         isolation: isolation.unwrap_or_default(),
         as_of,
     }))
+}
+
+/// Refuses letters that follow a number at once, which the parser would take for an alias.
+fn check_numbers(tokens: &[TokenWithSpan]) -> Result<(), Error> {
+    for pair in tokens.windows(2) {
+        if let (Token::Number(digits, _), Token::Word(word)) = (&pair[0].token, &pair[1].token) {
+            let message = format!("the number {digits} is followed by {word} without a space");
+            return Err(syntax(message, position_of(&pair[0])));
+        }
+    }
+    Ok(())
 }
 
 /// Refuses expressions so deep that walking them could exhaust the stack. The parser builds chains like `1 + 1 + 1 ...`

@@ -25,13 +25,17 @@ const MAX_NAME: usize = 128;
 /// An identifier: as it stands when quoted, else in lower case.
 pub(super) fn name(ident: ast::Ident) -> Result<String> {
     let ast::Ident { value, quote_style, span } = ident;
-    let refused = |state, message: &str| Err(Error::new(state, message).at(position(span.start)));
-    match value.len() {
-        0 => refused(SqlState::SYNTAX_ERROR, "a name is empty"),
-        length if length > MAX_NAME => {
-            refused(SqlState::NAME_TOO_LONG, &format!("a name has {length} bytes, at most {MAX_NAME} are allowed"))
-        }
-        _ => Ok(if quote_style.is_some() { value } else { value.to_ascii_lowercase() }),
+    let refused = |state, message: String| Err(Error::new(state, message).at(position(span.start)));
+    if value.is_empty() {
+        refused(SqlState::SYNTAX_ERROR, "a name is empty".into())
+    } else if quote_style == Some('\'') {
+        let error = refused(SqlState::SYNTAX_ERROR, format!("the text '{value}' stands in the place of a name"));
+        error.map_err(|error| error.with_hint("put names into double quotes, if into any"))
+    } else if value.len() > MAX_NAME {
+        let message = format!("a name has {} bytes, at most {MAX_NAME} are allowed", value.len());
+        refused(SqlState::NAME_TOO_LONG, message)
+    } else {
+        Ok(if quote_style.is_some() { value } else { value.to_ascii_lowercase() })
     }
 }
 

@@ -41,19 +41,17 @@ impl Database {
                 self.open.remove(session).ok_or_else(no_transaction)?;
                 Ok(Output::Rollback)
             }
-            Kind::Query => match self.open.remove(session) {
-                Some(mut txn) => {
+            Kind::Query => {
+                if let Some(mut txn) = self.open.remove(session) {
                     let result = self.execute(&statement, params, &mut txn, options);
                     self.open.insert(session.to_string(), txn);
-                    result
+                    return result;
                 }
-                None => {
-                    let mut txn = Txn::new(self.now(), Default::default(), statement.is_read_only());
-                    let output = self.execute(&statement, params, &mut txn, options)?;
-                    self.commit(txn)?;
-                    Ok(output)
-                }
-            },
+                let mut txn = Txn::new(self.now(), Default::default(), statement.is_read_only());
+                let output = self.execute(&statement, params, &mut txn, options)?;
+                self.commit(txn)?;
+                Ok(output)
+            }
         }
     }
 

@@ -27,7 +27,7 @@ impl goldenscript::Runner for Runner {
         let session = context.prefix.as_deref().unwrap_or_default();
         if command.name == "params" {
             let mut args = command.consume_args();
-            self.params = std::iter::from_fn(|| args.next_pos()).map(|arg| param(&arg.to_string())).collect();
+            self.params = std::iter::from_fn(|| args.next_pos()).map(param).collect();
             args.reject_next()?;
             return Ok(String::new());
         }

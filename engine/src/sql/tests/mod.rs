@@ -1,4 +1,9 @@
-//! Tests of SQL from text to rows, over the versioned store: golden scripts, and random statements beside a model.
+//! Tests of SQL from text to rows, over the versioned store: golden scripts, random statements beside a model, and text
+//! that is no statement.
 
 mod database;
+mod generate;
 mod golden;
+mod model;
+mod parsing;
+mod random;

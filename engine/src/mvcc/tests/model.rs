@@ -5,8 +5,8 @@ use std::ops::{Bound, RangeBounds};
 
 use bolero::{TypeGenerator, check};
 
-use super::*;
-use crate::storage::Memory;
+use crate::mvcc::*;
+use crate::storage::{Batch, KeyRange, Memory, Pair, Storage};
 
 type Model = BTreeMap<Vec<u8>, BTreeMap<Version, Option<Vec<u8>>>>;
 
@@ -46,15 +46,17 @@ fn range((a, from, b, to): &Limits) -> KeyRange {
     (bound(*a, from), bound(*b, to))
 }
 
+type Own = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
+
 struct Running {
     txn: Txn,
     /// What the transaction has written, by the model, and at its savepoint.
-    own: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
-    saved: Option<(Savepoint, BTreeMap<Vec<u8>, Option<Vec<u8>>>)>,
+    own: Own,
+    saved: Option<(Savepoint, Own)>,
     read: Vec<KeyRange>,
 }
 
-fn visible(model: &Model, at: Version, own: &BTreeMap<Vec<u8>, Option<Vec<u8>>>) -> BTreeMap<Vec<u8>, Vec<u8>> {
+fn visible(model: &Model, at: Version, own: &Own) -> BTreeMap<Vec<u8>, Vec<u8>> {
     let mut state = BTreeMap::new();
     for (key, versions) in model {
         if let Some((_, Some(value))) = versions.range(..=at).next_back() {
@@ -84,7 +86,7 @@ fn play(steps: &[Step]) {
         }
         if let Step::Collect(age) = step {
             let watermark = store.applied().saturating_sub(u64::from(age % 8)).max(store.watermark());
-            store.collect(watermark).unwrap();
+            store.collect(store.applied() + 1, watermark).unwrap();
             continue;
         }
         let (Step::Set(slot, ..)
@@ -121,7 +123,9 @@ fn play(steps: &[Step]) {
                     assert!(matches!(got, Err(Error::SnapshotTooOld { .. })));
                 } else {
                     assert_eq!(got.unwrap().as_ref(), visible(&model, at, own).get(&key.bytes()));
-                    read.push((Bound::Included(key.bytes()), Bound::Included(key.bytes())));
+                    if !own.contains_key(&key.bytes()) {
+                        read.push((Bound::Included(key.bytes()), Bound::Included(key.bytes())));
+                    }
                 }
             }
             Step::Scan(_, limits, ends) => {
@@ -220,12 +224,12 @@ fn busy_transactions_behave_as_the_model() {
 fn a_store_goes_on_where_it_was() {
     let mut store = Store::new(Memory::new()).unwrap();
     store.commit(3, [(b"k".to_vec(), Some(b"v".to_vec()))], [(b"m".to_vec(), Some(b"x".to_vec()))]).unwrap();
-    store.collect(2).unwrap();
+    store.collect(4, 2).unwrap();
     let store = Store::new(store.storage().clone()).unwrap();
-    assert_eq!((store.applied(), store.watermark()), (3, 2));
+    assert_eq!((store.applied(), store.watermark()), (4, 2));
     assert_eq!(store.get_meta(b"m").unwrap(), Some(b"x".to_vec()));
     assert!(matches!(store.snapshot_get(b"k", 1), Err(Error::SnapshotTooOld { snapshot: 1, watermark: 2 })));
-    assert!(matches!(store.snapshot_get(b"k", 4), Err(Error::Future { version: 4, latest: 3 })));
+    assert!(matches!(store.snapshot_get(b"k", 5), Err(Error::Future { version: 5, latest: 4 })));
 }
 
 #[test]
@@ -247,5 +251,44 @@ fn schema_and_constraint_reads_are_validated_under_snapshot_isolation() {
         store.commit(1, [(b"probe".to_vec(), Some(vec![]))], []).unwrap();
         let conflict = store.validate(&txn.into_commit()).unwrap();
         assert_eq!(conflict == Err(Conflict::Read { key: b"probe".to_vec(), version: 1 }), validated);
+    }
+}
+
+#[test]
+fn writes_out_of_order_are_refused() {
+    let mut store = Store::new(Memory::new()).unwrap();
+    let write = |key: &[u8]| (key.to_vec(), Some(vec![]));
+    for keys in [[b"a", b"a"], [b"b", b"a"]] {
+        let error = store.commit(1, keys.map(|key| write(key)), []).unwrap_err();
+        assert!(error.to_string().contains("the writes at position 1 are not in order"), "{error}");
+    }
+    assert_eq!((store.applied(), store.storage().status().keys), (0, 0));
+    store.commit(1, [write(b""), write(b"a"), write(b"a\0"), write(b"b")], []).unwrap();
+}
+
+#[test]
+fn a_commit_from_the_future_cannot_be_judged() {
+    let mut store = Store::new(Memory::new()).unwrap();
+    store.commit(1, [], []).unwrap();
+    let commit = Txn::new(2, Isolation::Snapshot, false).into_commit();
+    assert_eq!(store.validate(&commit), Err(Error::Future { version: 2, latest: 1 }));
+}
+
+/// What a storage gives out as versions is checked, since it may have been written by something else.
+#[test]
+fn keys_that_are_no_versions_are_errors() {
+    for key in [&[1][..], &[1, 0, 0, 0, 0, 0, 0, 0, 0], b"\x01a\0\0\0\0\0\0\0\0\0\x01\x07"] {
+        let mut memory = Memory::new();
+        let mut batch = Batch::default();
+        batch.set(key.to_vec(), vec![]);
+        memory.apply(batch).unwrap();
+        let mut store = Store::new(memory).unwrap();
+        store.commit(1, [], []).unwrap();
+        let all = || (Bound::Unbounded, Bound::Unbounded);
+        assert!(store.snapshot_scan(all(), 1).unwrap().next().unwrap().is_err());
+        assert!(store.snapshot_scan(all(), 1).unwrap().next_back().unwrap().is_err());
+        assert!(store.changed_since(&all(), 0).is_err());
+        let error = store.collect(2, 1).unwrap_err().to_string();
+        assert!(error.contains("is no key of a version"), "{error}");
     }
 }

@@ -1,0 +1,122 @@
+//! How versions and metadata lie in a storage.
+//!
+//! The storage key of a version is the user's key, escaped and terminated, then the position big-endian, then the
+//! kind: so the versions of a key stand side by side, oldest first, and keys keep their order. Since the kind is a part
+//! of the key, conflict checks and garbage collection read no values, and a value is stored as the user gave it.
+//! Unversioned metadata has a key space of its own: the store's positions, and what the caller keeps there.
+
+use std::ops::Bound;
+
+use super::{Error, Version};
+use crate::encoding::keycode::{escape_into, unescape};
+use crate::storage::{self, KeyRange};
+
+/// First byte of the storage keys of metadata and of versions.
+const META: u8 = 0;
+const VERSIONED: u8 = 1;
+
+/// The store's own metadata. The caller's keys have another byte after [`META`].
+pub(super) const APPLIED: &[u8] = &[META, 0, 0];
+pub(super) const WATERMARK: &[u8] = &[META, 0, 1];
+pub(super) const SWEPT: &[u8] = &[META, 0, 2];
+
+/// Last byte of a version's storage key.
+const TOMBSTONE: u8 = 0;
+const VALUE: u8 = 1;
+
+/// How many bytes follow the user's key: the position and the kind.
+const SUFFIX: usize = 9;
+
+/// The storage key of a version.
+#[derive(Clone, Debug)]
+pub(super) struct VersionKey(Vec<u8>);
+
+impl VersionKey {
+    pub fn new(key: &[u8], version: Version, tombstone: bool) -> Self {
+        let mut bytes = prefix(key);
+        bytes.extend_from_slice(&version.to_be_bytes());
+        bytes.push(if tombstone { TOMBSTONE } else { VALUE });
+        Self(bytes)
+    }
+
+    /// Takes a key from storage.
+    pub fn parse(bytes: Vec<u8>) -> Result<Self, Error> {
+        match bytes.as_slice() {
+            [VERSIONED, .., TOMBSTONE | VALUE] if bytes.len() > SUFFIX => Ok(Self(bytes)),
+            _ => Err(invalid(format!("{bytes:02x?} is no key of a version"))),
+        }
+    }
+
+    /// What the versions of one key have in common, and no other key has.
+    pub fn stem(&self) -> &[u8] {
+        &self.0[..self.0.len() - SUFFIX]
+    }
+
+    pub fn version(&self) -> Version {
+        let start = self.0.len() - SUFFIX;
+        Version::from_be_bytes(self.0[start..start + 8].try_into().expect("eight bytes"))
+    }
+
+    pub fn is_tombstone(&self) -> bool {
+        self.0.ends_with(&[TOMBSTONE])
+    }
+
+    pub fn user_key(&self) -> Result<Vec<u8>, Error> {
+        let (key, _) = unescape(&self.stem()[1..]).map_err(storage::Error::from)?;
+        Ok(key)
+    }
+
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.0
+    }
+}
+
+/// The storage key of the caller's metadata.
+pub(super) fn meta_key(key: &[u8]) -> Vec<u8> {
+    [&[META, 1], key].concat()
+}
+
+/// All versions of all keys.
+pub(super) fn all_versions() -> KeyRange {
+    (Bound::Included(vec![VERSIONED]), Bound::Excluded(vec![VERSIONED + 1]))
+}
+
+/// The versions of one key up to a position.
+pub(super) fn versions_of(key: &[u8], last: Version) -> KeyRange {
+    let start = VersionKey::new(key, 0, true);
+    let mut end = Vec::with_capacity(start.0.len());
+    end.extend_from_slice(start.stem());
+    end.extend_from_slice(&last.to_be_bytes());
+    end.push(VALUE);
+    (Bound::Included(start.0), Bound::Included(end))
+}
+
+/// All versions of a range of keys.
+pub(super) fn versions_in((start, end): &KeyRange) -> KeyRange {
+    let last = |key: &[u8]| VersionKey::new(key, Version::MAX, false).0;
+    let (first_of_all, end_of_all) = all_versions();
+    let start = match start {
+        Bound::Included(key) => Bound::Included(prefix(key)),
+        Bound::Excluded(key) => Bound::Excluded(last(key)),
+        Bound::Unbounded => first_of_all,
+    };
+    let end = match end {
+        Bound::Included(key) => Bound::Included(last(key)),
+        Bound::Excluded(key) => Bound::Excluded(prefix(key)),
+        Bound::Unbounded => end_of_all,
+    };
+    (start, end)
+}
+
+/// The storage key of a user's key up to where its versions differ.
+fn prefix(key: &[u8]) -> Vec<u8> {
+    // One byte before the key, two after it, the suffix, and a few escapes.
+    let mut bytes = Vec::with_capacity(key.len() + SUFFIX + 7);
+    bytes.push(VERSIONED);
+    escape_into(&mut bytes, key);
+    bytes
+}
+
+pub(super) fn invalid(reason: String) -> Error {
+    Error::Storage(crate::encoding::Error::Value(reason).into())
+}

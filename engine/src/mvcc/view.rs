@@ -1,0 +1,131 @@
+//! A transaction over a store: what the SQL layer runs on.
+
+use std::collections::btree_map;
+
+use super::{Change, Error, Read, Savepoint, Scan, Store, Transaction, Txn};
+use crate::storage::{KeyRange, Pair, Storage, is_empty_range};
+
+/// A transaction's snapshot of a store under the transaction's own writes.
+pub struct View<'a, S: Storage> {
+    store: &'a Store<S>,
+    txn: &'a mut Txn,
+}
+
+impl<'a, S: Storage> View<'a, S> {
+    /// Runs `txn` over a replica's store, which must have reached its snapshot.
+    pub fn new(store: &'a Store<S>, txn: &'a mut Txn) -> Self {
+        Self { store, txn }
+    }
+}
+
+impl<S: Storage> Transaction for View<'_, S> {
+    fn get(&self, key: &[u8], read: Read) -> Result<Option<Vec<u8>>, Error> {
+        // An own write says nothing of the store, so it is no read to validate, even if it is rolled back later.
+        if let Some(value) = self.txn.own(key) {
+            return Ok(value.clone());
+        }
+        self.txn.record_key(key, read);
+        self.store.snapshot_get(key, self.txn.snapshot())
+    }
+
+    fn scan(&self, range: KeyRange, read: Read) -> Result<Scan<'_>, Error> {
+        self.txn.record_range(&range, read);
+        if !self.txn.has_writes() || is_empty_range(&range) {
+            return self.store.snapshot_scan(range, self.txn.snapshot());
+        }
+        let own = self.txn.own_in(&range);
+        let stored = self.store.snapshot_scan(range, self.txn.snapshot())?;
+        Ok(Box::new(Merge::new(stored, own)))
+    }
+
+    fn set(&mut self, key: Vec<u8>, value: Vec<u8>) -> Result<(), Error> {
+        self.txn.write(key, Some(value))
+    }
+
+    fn delete(&mut self, key: Vec<u8>) -> Result<(), Error> {
+        self.txn.write(key, None)
+    }
+
+    fn savepoint(&self) -> Savepoint {
+        self.txn.savepoint()
+    }
+
+    fn rollback_to(&mut self, savepoint: Savepoint) {
+        self.txn.rollback_to(savepoint);
+    }
+}
+
+type Own<'a> = (&'a Vec<u8>, &'a Change);
+
+/// Lays a transaction's own writes over what is stored, from both ends.
+struct Merge<'a> {
+    stored: Scan<'a>,
+    own: btree_map::Range<'a, Vec<u8>, Change>,
+    /// What each end has taken from either side and not given out yet.
+    stored_front: Option<Pair>,
+    stored_back: Option<Pair>,
+    own_front: Option<Own<'a>>,
+    own_back: Option<Own<'a>>,
+}
+
+impl<'a> Merge<'a> {
+    fn new(stored: Scan<'a>, own: btree_map::Range<'a, Vec<u8>, Change>) -> Self {
+        Self { stored, own, stored_front: None, stored_back: None, own_front: None, own_back: None }
+    }
+
+    fn try_next(&mut self) -> Result<Option<Pair>, Error> {
+        loop {
+            if self.stored_front.is_none() {
+                self.stored_front = self.stored.next().transpose()?.or_else(|| self.stored_back.take());
+            }
+            if self.own_front.is_none() {
+                self.own_front = self.own.next().or_else(|| self.own_back.take());
+            }
+            let Some((key, value)) = self.own_front else { return Ok(self.stored_front.take()) };
+            match &self.stored_front {
+                Some((stored, _)) if stored < key => return Ok(self.stored_front.take()),
+                Some((stored, _)) if stored == key => self.stored_front = None,
+                _ => {}
+            }
+            self.own_front = None;
+            if let Some(value) = value {
+                return Ok(Some((key.clone(), value.clone())));
+            }
+        }
+    }
+
+    fn try_next_back(&mut self) -> Result<Option<Pair>, Error> {
+        loop {
+            if self.stored_back.is_none() {
+                self.stored_back = self.stored.next_back().transpose()?.or_else(|| self.stored_front.take());
+            }
+            if self.own_back.is_none() {
+                self.own_back = self.own.next_back().or_else(|| self.own_front.take());
+            }
+            let Some((key, value)) = self.own_back else { return Ok(self.stored_back.take()) };
+            match &self.stored_back {
+                Some((stored, _)) if stored > key => return Ok(self.stored_back.take()),
+                Some((stored, _)) if stored == key => self.stored_back = None,
+                _ => {}
+            }
+            self.own_back = None;
+            if let Some(value) = value {
+                return Ok(Some((key.clone(), value.clone())));
+            }
+        }
+    }
+}
+
+impl Iterator for Merge<'_> {
+    type Item = Result<Pair, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.try_next().transpose()
+    }
+}
+
+impl DoubleEndedIterator for Merge<'_> {
+    fn next_back(&mut self) -> Option<Self::Item> {
+        self.try_next_back().transpose()
+    }
+}
