@@ -4,7 +4,8 @@ use std::rc::Rc;
 
 use engine::disk::ErrorKind;
 use engine::node::{Error, Input, Node, Ready};
-use engine::storage::{self, Memory, Storage};
+use engine::storage::{self, BitCask, BitCaskOptions, Memory, Storage};
+use scenarios::StorageOptions;
 
 use super::{Death, Packet, Universe, time};
 use crate::disk::SimDisk;
@@ -14,8 +15,17 @@ use crate::network::Address;
 pub async fn live(universe: Rc<Universe>, id: u8) {
     let life = universe.begin_life(id);
     let disk = universe.node(id).disk.clone();
-    let result = run(&universe, id, life, &disk, || Ok(Memory::new())).await;
-    let Err(error) = result;
+    let Err(error) = match universe.scenario.engine.storage {
+        StorageOptions::Memory => run(&universe, id, life, &disk, || Ok(Memory::new())).await,
+        StorageOptions::BitCask { compact_garbage_percent, compact_min_bytes } => {
+            let options = BitCaskOptions {
+                compact_garbage_bytes: compact_min_bytes,
+                compact_garbage_percent,
+                compact_on_open: true,
+            };
+            run(&universe, id, life, &disk, || BitCask::open(disk.clone(), "store", options)).await
+        }
+    };
     universe.die(id, death(error));
 }
 
