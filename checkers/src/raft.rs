@@ -238,6 +238,13 @@ impl Monitor {
         Ok(())
     }
 
+    /// `node` is about to overwrite its log on disk from `first_index` on. Until it is [persisted](Self::persisted), a crash
+    /// may leave the old entries there or the new ones.
+    pub fn overwriting(&mut self, node: usize, first_index: u64) {
+        let state = &mut self.nodes[node];
+        state.persisted = state.persisted.min(first_index.saturating_sub(1));
+    }
+
     /// `node`'s log is on disk up to `index`: no crash may lose it.
     ///
     /// # Errors

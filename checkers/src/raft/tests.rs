@@ -142,7 +142,15 @@ fn persisted_entries_survive_restarts() {
     monitor.appended(1, 3, [(1, 12)]).unwrap();
     monitor.restarted(1, [(1, 10), (1, 11)]).unwrap();
     monitor.restarted(1, [(1, 10), (1, 11), (1, 12)]).unwrap();
+    // A crash in the middle of overwriting leaves the old entry or the new one, but all before it.
+    let mut monitor = group();
+    monitor.overwriting(1, 2);
+    monitor.restarted(1, [(1, 10), (2, 12)]).unwrap();
+    let mut monitor = group();
+    monitor.overwriting(1, 2);
+    rejected(monitor.restarted(1, [(2, 12)]), "persisted-entry-lost");
     // What was overwritten is no longer owed.
+    let mut monitor = group();
     monitor.appended(1, 2, [(2, 11)]).unwrap();
     monitor.restarted(1, [(1, 10)]).unwrap();
 }

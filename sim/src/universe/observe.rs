@@ -26,7 +26,14 @@ impl Universe {
         self.observe_role(node);
     }
 
-    /// A node is about to send what `ready` holds.
+    /// A node is about to write what is not durable yet; it may die over it.
+    pub fn observe_write<D: Disk, S: Storage>(&self, node: &Node<D, S>) {
+        if let Some(first) = node.raft().unpersisted().and_then(|unpersisted| unpersisted.entries.first()) {
+            self.monitor.borrow_mut().overwriting(usize::from(node.id()), first.index);
+        }
+    }
+
+    /// A node has made durable what it had to, and will send what `ready` holds when its disk is done.
     pub fn observe<D: Disk, S: Storage>(&self, node: &Node<D, S>, ready: &Ready) {
         let (raft, id) = (node.raft(), usize::from(node.id()));
         if let Some((first, last)) = ready.persisted {

@@ -46,7 +46,7 @@ pub fn run(scenario: Rc<Scenario>) -> Played {
         universe.plan_faults();
         let mut record = Record::default();
         let outcome = universe.play(&mut record).await;
-        let played = universe.account(outcome, &record);
+        let played = universe.account(outcome, &mut record);
         universe.end();
         played
     })
@@ -56,8 +56,18 @@ pub fn run(scenario: Rc<Scenario>) -> Played {
 #[derive(Default)]
 struct Record {
     clients: Rc<RefCell<Vec<Recorder>>>,
+    all: Recorder,
     checks: Vec<(String, u64)>,
-    stats: scenarios::Stats,
+}
+
+impl Record {
+    /// Brings together what all clients have recorded.
+    fn merge(&mut self) -> &Recorder {
+        for recorder in self.clients.take() {
+            self.all.merge(recorder);
+        }
+        &self.all
+    }
 }
 
 /// A client's record, which is kept however the client ends.
@@ -190,15 +200,12 @@ impl Universe {
     }
 
     fn judgement(&self, record: &mut Record, last: &FinalRead) -> Verdict {
-        let mut all = Recorder::new();
-        for recorder in record.clients.take() {
-            all.merge(recorder);
-        }
-        record.stats = all.stats();
+        record.merge();
+        let stats = record.all.stats();
         record.checks.push(("raft".into(), self.monitor.borrow().comparisons()));
         record.checks.push(("replicas".into(), u64::from(self.scenario.nodes)));
         let mut verdict = Verdict::Pass;
-        for check in scenarios::judge(&self.scenario, &all, Some(last)) {
+        for check in scenarios::judge(&self.scenario, &record.all, Some(last)) {
             record.checks.push((check.checker.to_string(), check.comparisons));
             let finding =
                 |anomaly: &str, message: String, evidence| self.finding(check.checker, anomaly, message, evidence);
@@ -214,9 +221,8 @@ impl Universe {
             }
         }
         if verdict.is_pass() {
-            if record.stats.ok == 0 || record.stats.commits == 0 {
-                let message =
-                    format!("{} operations succeeded, {} of them writes", record.stats.ok, record.stats.commits);
+            if stats.ok == 0 || stats.commits == 0 {
+                let message = format!("{} operations succeeded, {} of them writes", stats.ok, stats.commits);
                 return Verdict::Vacuous(self.finding("vacuity", "no-operations", message, Vec::new()));
             }
             if let Some((checker, _)) = record.checks.iter().find(|(_, comparisons)| *comparisons == 0) {
@@ -260,7 +266,8 @@ impl Universe {
     }
 
     /// Adds up what happened.
-    fn account(&self, outcome: Verdict, record: &Record) -> Played {
+    fn account(&self, outcome: Verdict, record: &mut Record) -> Played {
+        let stats = record.merge().stats();
         let network = self.network.borrow();
         let mut disks = crate::disk::Counters::default();
         for slot in &self.nodes {
@@ -288,10 +295,10 @@ impl Universe {
         let counts = Counts {
             events: self.digest.borrow().events(),
             virtual_us: time::now_ns() / 1_000,
-            ok: record.stats.ok,
-            failed: record.stats.failed,
-            unknown: record.stats.unknown,
-            committed: record.stats.commits,
+            ok: stats.ok,
+            failed: stats.failed,
+            unknown: stats.unknown,
+            committed: stats.commits,
             messages: counters.delivered,
             leaders: self.leaders.borrow().len() as u64,
             entries: monitor.highest_committed(),

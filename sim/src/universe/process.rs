@@ -63,9 +63,10 @@ async fn run<S: Storage>(
         }
         let mut more = true;
         while more {
+            universe.observe_write(&node);
             more = node.ready(&mut ready)?;
-            wait_for_disk(universe, id, disk).await;
             universe.observe(&node, &ready);
+            wait_for_disk(universe, id, disk).await;
             for message in ready.messages.drain(..) {
                 let to = message.to();
                 universe.send(Address::Node(id), Address::Node(to), Packet::Peer(message));
