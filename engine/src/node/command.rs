@@ -54,6 +54,8 @@ impl Command {
 pub enum Outcome {
     /// It committed.
     Committed {
+        /// The position that it read at. Of several attempts this is the one that committed.
+        snapshot: Version,
         /// The log position.
         version: Version,
         /// What the client is answered.

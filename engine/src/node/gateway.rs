@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use super::command::{Abort, Command, Outcome};
 use super::machine::{Applied, Machine};
-use super::protocol::{Body, ClientId, Message, Reply, ReplyBody, Request};
+use super::protocol::{Body, ClientId, Reply, ReplyBody, Request};
 use super::session::{Execution, Open, Session, Waiting};
 use super::{Error, Ready};
 use crate::mvcc::{Isolation, Txn, Version, View};
@@ -56,7 +56,6 @@ struct Proposal {
 
 /// Runs the sessions of a node's clients.
 pub(super) struct Gateway {
-    id: NodeId,
     options: GatewayOptions,
     /// Ticks since the node opened.
     now: u64,
@@ -72,17 +71,17 @@ pub(super) struct Gateway {
     confirmed: Vec<(Index, Vec<(ClientId, u64)>)>,
     /// Commands that have not been applied here, by client and transaction.
     proposals: BTreeMap<(ClientId, u64), Proposal>,
-    messages: Vec<Message>,
+    /// Commands to be sent to the leader, now or again.
+    to_propose: Vec<Arc<[u8]>>,
     leader: Option<NodeId>,
 }
 
 impl Gateway {
     /// A gateway without sessions. Connection numbers start from a place that depends on the life's seed.
-    pub fn new(id: NodeId, options: GatewayOptions, seed: u64) -> Self {
+    pub fn new(options: GatewayOptions, seed: u64) -> Self {
         // An odd multiplier spreads nearby seeds over the whole range, far apart from each other.
         let next_connection = seed.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
         Self {
-            id,
             options,
             now: 0,
             next_connection,
@@ -93,7 +92,7 @@ impl Gateway {
             reads: BTreeMap::new(),
             confirmed: Vec::new(),
             proposals: BTreeMap::new(),
-            messages: Vec::new(),
+            to_propose: Vec::new(),
             leader: None,
         }
     }
@@ -104,9 +103,8 @@ impl Gateway {
     }
 
     /// A unit of time has passed: sends again what is late, ends idle sessions.
-    pub fn tick(&mut self, raft: &mut Raft) {
+    pub fn tick(&mut self, leader: Option<NodeId>) {
         self.now += 1;
-        let leader = raft.leader();
         let new_leader = leader.is_some() && leader != self.leader;
         self.leader = leader;
         let late = |since: u64| new_leader || self.now - since >= self.options.resend_ticks;
@@ -121,7 +119,7 @@ impl Gateway {
         let resend: Vec<(ClientId, u64)> =
             self.proposals.iter().filter(|(_, proposal)| late(proposal.sent)).map(|(&key, _)| key).collect();
         for key in resend {
-            self.send(key, raft);
+            self.send(key);
         }
         let idle: Vec<ClientId> = self
             .sessions
@@ -139,7 +137,6 @@ impl Gateway {
     pub fn request<S: Storage>(
         &mut self,
         request: Request,
-        raft: &mut Raft,
         machine: &Machine<S>,
         out: &mut Ready,
     ) -> Result<(), Error> {
@@ -174,7 +171,7 @@ impl Gateway {
                 Ok(())
             }
             Body::Execute { sql, params, transaction, begun, retry } => {
-                self.execute(client, &sql, params, transaction, begun, retry, raft, machine, out)
+                self.execute(client, &sql, params, transaction, begun, retry, machine, out)
             }
         }
     }
@@ -215,7 +212,6 @@ impl Gateway {
         transaction: u64,
         begun: bool,
         retry: bool,
-        raft: &mut Raft,
         machine: &Machine<S>,
         out: &mut Ready,
     ) -> Result<(), Error> {
@@ -243,8 +239,8 @@ impl Gateway {
             Kind::Commit if !begun => {
                 session.reply(client, executed(Output::Commit, None), &mut out.replies);
             }
-            Kind::Commit if open_here => self.commit_open(client, raft, out),
-            Kind::Commit => return self.settle_lost(client, transaction, raft, machine, out),
+            Kind::Commit if open_here => self.commit_open(client, out),
+            Kind::Commit => return self.settle_lost(client, transaction, machine, out),
             Kind::Rollback => {
                 session.open = None;
                 session.reply(client, executed(Output::Rollback, None), &mut out.replies);
@@ -308,17 +304,16 @@ impl Gateway {
     }
 
     /// COMMIT of the session's open transaction.
-    fn commit_open(&mut self, client: ClientId, raft: &mut Raft, out: &mut Ready) {
+    fn commit_open(&mut self, client: ClientId, out: &mut Ready) {
         let session = self.session(client);
         let Open { number, txn, failed } = session.open.take().expect("the caller has found the transaction");
-        let snapshot = txn.snapshot();
         if failed {
             session.reply(client, executed(Output::Rollback, None), &mut out.replies);
         } else if txn.has_writes() {
-            self.propose_commit(client, number, Output::Commit, txn, None, raft, out);
+            self.propose_commit(client, number, Output::Commit, txn, None, out);
         } else {
             // All its reads saw one confirmed snapshot: that is its place in the order.
-            session.reply(client, executed(Output::Commit, Some(snapshot)), &mut out.replies);
+            session.reply(client, executed(Output::Commit, Some(txn.snapshot())), &mut out.replies);
         }
     }
 
@@ -327,17 +322,16 @@ impl Gateway {
         &mut self,
         client: ClientId,
         transaction: u64,
-        raft: &mut Raft,
         machine: &Machine<S>,
         out: &mut Ready,
     ) -> Result<(), Error> {
         if let Some(outcome) = machine.outcome(client, transaction)? {
-            self.session(client).reply(client, settled(outcome, None, None), &mut out.replies);
+            self.session(client).reply(client, settled(outcome, None), &mut out.replies);
             return Ok(());
         }
         let command = Command::Resolve { client, transaction }.encode().map_err(crate::storage::Error::from)?;
-        self.session(client).waiting = Waiting::Commit { transaction, snapshot: None, error: None };
-        self.propose((client, transaction), command, raft);
+        self.session(client).waiting = Waiting::Commit { transaction, error: None };
+        self.propose((client, transaction), command);
         Ok(())
     }
 
@@ -350,17 +344,15 @@ impl Gateway {
         output: Output,
         txn: Txn,
         error: Option<sql::Error>,
-        raft: &mut Raft,
         out: &mut Ready,
     ) {
-        let snapshot = txn.snapshot();
         let limit = self.options.max_commit_bytes;
         let command = Command::Commit { client, transaction, output, commit: txn.into_commit() }.encode();
         let session = self.session(client);
         match command {
             Ok(command) if command.len() <= limit => {
-                session.waiting = Waiting::Commit { transaction, snapshot: Some(snapshot), error };
-                self.propose((client, transaction), command, raft);
+                session.waiting = Waiting::Commit { transaction, error };
+                self.propose((client, transaction), command);
             }
             Ok(command) => {
                 let message = format!("the transaction is too large: {} bytes, at most {limit}", command.len());
@@ -374,19 +366,16 @@ impl Gateway {
         }
     }
 
-    fn propose(&mut self, key: (ClientId, u64), command: Arc<[u8]>, raft: &mut Raft) {
+    fn propose(&mut self, key: (ClientId, u64), command: Arc<[u8]>) {
         self.proposals.insert(key, Proposal { command, sent: self.now });
-        self.send(key, raft);
+        self.send(key);
     }
 
-    /// Sends a proposal to the leader, if one is known.
-    fn send(&mut self, key: (ClientId, u64), raft: &mut Raft) {
+    /// Sends a proposal to the leader.
+    fn send(&mut self, key: (ClientId, u64)) {
         let Some(proposal) = self.proposals.get_mut(&key) else { return };
         proposal.sent = self.now;
-        let command = Arc::clone(&proposal.command);
-        if let Err(crate::raft::NotLeader { leader: Some(to) }) = raft.propose(Arc::clone(&command)) {
-            self.messages.push(Message::Propose { from: self.id, to, command });
-        }
+        self.to_propose.push(Arc::clone(&proposal.command));
     }
 
     fn wait_for_read(&mut self, client: ClientId, execution: Execution) {
@@ -420,12 +409,7 @@ impl Gateway {
     }
 
     /// Runs the statements whose read position the replica has reached.
-    pub fn run_reads<S: Storage>(
-        &mut self,
-        raft: &mut Raft,
-        machine: &Machine<S>,
-        out: &mut Ready,
-    ) -> Result<(), Error> {
+    pub fn run_reads<S: Storage>(&mut self, machine: &Machine<S>, out: &mut Ready) -> Result<(), Error> {
         let applied = machine.applied();
         let mut position = 0;
         while position < self.confirmed.len() {
@@ -435,7 +419,7 @@ impl Gateway {
             }
             let (_, waiting) = self.confirmed.remove(position);
             for (client, request) in waiting {
-                self.run_at(client, request, applied, raft, machine, out)?;
+                self.run_at(client, request, applied, machine, out)?;
             }
         }
         Ok(())
@@ -447,7 +431,6 @@ impl Gateway {
         client: ClientId,
         request: u64,
         snapshot: Version,
-        raft: &mut Raft,
         machine: &Machine<S>,
         out: &mut Ready,
     ) -> Result<(), Error> {
@@ -478,7 +461,7 @@ impl Gateway {
             && retry
             && let Some(outcome) = machine.outcome(client, transaction)?
         {
-            session.reply(client, settled(outcome, None, None), &mut out.replies);
+            session.reply(client, settled(outcome, None), &mut out.replies);
             return Ok(());
         }
         let mut txn = Txn::new(snapshot, Isolation::Snapshot, !writes);
@@ -486,13 +469,13 @@ impl Gateway {
             // On a retry, an earlier attempt may still be on its way to the log. Whatever this attempt answers, the log
             // must decide between the two.
             Ok(output) if txn.has_writes() || (writes && retry) => {
-                self.propose_commit(client, transaction, output, txn, None, raft, out);
+                self.propose_commit(client, transaction, output, txn, None, out);
             }
             Ok(output) => session.reply(client, executed(output, Some(snapshot)), &mut out.replies),
             Err(Failure::Sql(error)) if writes && retry => {
                 let command = Command::Resolve { client, transaction }.encode().map_err(crate::storage::Error::from)?;
-                session.waiting = Waiting::Commit { transaction, snapshot: Some(snapshot), error: Some(error) };
-                self.propose((client, transaction), command, raft);
+                session.waiting = Waiting::Commit { transaction, error: Some(error) };
+                self.propose((client, transaction), command);
             }
             Err(Failure::Sql(error)) => session.fail(client, error, &mut out.replies),
             Err(Failure::Storage(error)) => return Err(error.into()),
@@ -510,17 +493,16 @@ impl Gateway {
         if let Waiting::Commit { transaction, .. } = &session.waiting
             && *transaction == decided
         {
-            let Waiting::Commit { snapshot, error, .. } = std::mem::replace(&mut session.waiting, Waiting::Nothing)
-            else {
+            let Waiting::Commit { error, .. } = std::mem::replace(&mut session.waiting, Waiting::Nothing) else {
                 unreachable!("matched above")
             };
-            session.reply(client, settled(outcome, snapshot, error), &mut out.replies);
+            session.reply(client, settled(outcome, error), &mut out.replies);
         }
     }
 
-    /// Hands out the messages to other gateways' leaders.
-    pub fn take_messages(&mut self, messages: &mut Vec<Message>) {
-        messages.append(&mut self.messages);
+    /// Takes the commands that are to go to the leader. Without a leader they may be dropped: they are sent again.
+    pub fn take_proposals(&mut self) -> Vec<Arc<[u8]>> {
+        std::mem::take(&mut self.to_propose)
     }
 }
 
@@ -529,9 +511,11 @@ fn executed(output: Output, snapshot: Option<Version>) -> ReplyBody {
 }
 
 /// The answer that tells a transaction's fate. `error` is what this attempt met, in case that none committed.
-fn settled(outcome: Outcome, snapshot: Option<Version>, error: Option<sql::Error>) -> ReplyBody {
+fn settled(outcome: Outcome, error: Option<sql::Error>) -> ReplyBody {
     match outcome {
-        Outcome::Committed { version, output } => ReplyBody::Executed { output, snapshot, committed: Some(version) },
+        Outcome::Committed { snapshot, version, output } => {
+            ReplyBody::Executed { output, snapshot: Some(snapshot), committed: Some(version) }
+        }
         Outcome::Aborted(abort) => ReplyBody::Failed(error.unwrap_or_else(|| abort.into())),
     }
 }

@@ -107,7 +107,10 @@ impl<S: Storage> Machine<S> {
             return Ok(Applied { client, transaction, outcome });
         }
         let (outcome, writes) = match self.store.validate(&commit)? {
-            Ok(()) => (Outcome::Committed { version: index, output }, commit.writes),
+            Ok(()) => {
+                let Commit { snapshot, writes, .. } = commit;
+                (Outcome::Committed { snapshot, version: index, output }, writes)
+            }
             Err(conflict) => (Outcome::Aborted(conflict.into()), Vec::new()),
         };
         let record = Self::encode(client, transaction, &outcome)?;

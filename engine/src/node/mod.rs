@@ -11,6 +11,7 @@
 
 mod command;
 mod gateway;
+mod leader;
 mod machine;
 pub mod protocol;
 mod session;
@@ -28,6 +29,7 @@ use crate::mvcc::{self, Store};
 use crate::raft::{self, Index, Log, NodeId, Raft};
 use crate::storage::{self, Storage};
 use gateway::Gateway;
+use leader::Leader;
 
 /// How a node is set up. It must not change while its disk is in use, but for the options.
 #[derive(Clone, Debug)]
@@ -102,8 +104,7 @@ pub struct Node<D: Disk, S: Storage> {
     log: Log<D>,
     machine: Machine<S>,
     gateway: Gateway,
-    /// Where the last proposal to collect versions stands in the log, so that it is not made again before it applies.
-    collecting: Index,
+    leader: Leader,
     /// What the next `ready` hands out.
     out: Ready,
 }
@@ -127,8 +128,8 @@ impl<D: Disk, S: Storage> Node<D, S> {
             recovered.entries,
         );
         tracing::info!(term = raft.term(), last, applied = machine.applied(), "opened");
-        let gateway = Gateway::new(config.id, config.gateway.clone(), seed);
-        Ok(Self { config, raft, log, machine, gateway, collecting: 0, out: Ready::default() })
+        let gateway = Gateway::new(config.gateway.clone(), seed);
+        Ok(Self { config, raft, log, machine, gateway, leader: Leader::default(), out: Ready::default() })
     }
 
     /// Takes one input. Nothing leaves the node before [`Node::ready`].
@@ -136,17 +137,14 @@ impl<D: Disk, S: Storage> Node<D, S> {
         match input {
             Input::Tick => {
                 self.raft.tick();
-                self.gateway.tick(&mut self.raft);
+                self.gateway.tick(self.raft.leader());
                 self.propose_collection();
             }
             Input::Peer(Message::Raft(envelope)) => self.raft.step(envelope),
             Input::Peer(Message::Propose { command, .. }) => {
-                // A node that does not lead lets it drop: the gateway asks again, where it then sees the leader.
-                if let Err(raft::NotLeader { leader }) = self.raft.propose(command) {
-                    tracing::debug!(?leader, "dropped a proposal: not the leader");
-                }
+                self.leader.propose(command, &mut self.raft);
             }
-            Input::Client(request) => self.gateway.request(request, &mut self.raft, &self.machine, &mut self.out)?,
+            Input::Client(request) => self.gateway.request(request, &self.machine, &mut self.out)?,
         }
         self.advance()
     }
@@ -155,6 +153,7 @@ impl<D: Disk, S: Storage> Node<D, S> {
     /// must be called again at once, because what became durable has led to more that must be.
     pub fn ready(&mut self, ready: &mut Ready) -> Result<bool, Error> {
         self.gateway.start_reads(&mut self.raft);
+        self.send_proposals();
         if let Some(unpersisted) = self.raft.unpersisted() {
             self.log.append(unpersisted.hard_state, unpersisted.entries)?;
             self.log.sync()?;
@@ -165,7 +164,7 @@ impl<D: Disk, S: Storage> Node<D, S> {
         }
         self.out.messages.extend(self.raft.take_messages().into_iter().map(Message::Raft));
         self.advance()?;
-        self.gateway.take_messages(&mut self.out.messages);
+        self.send_proposals();
         *ready = std::mem::take(&mut self.out);
         Ok(self.raft.unpersisted().is_some() || self.gateway.has_reads_to_start())
     }
@@ -175,6 +174,7 @@ impl<D: Disk, S: Storage> Node<D, S> {
         let (applied, commit) = (self.machine.applied(), self.raft.commit_index());
         if commit > applied {
             for entry in self.raft.entries(applied + 1, commit) {
+                self.leader.applied(entry);
                 let decided = self.machine.apply(entry)?;
                 self.out.applied.push((entry.index, digest(decided.as_ref())));
                 if let Some(decided) = decided {
@@ -185,22 +185,26 @@ impl<D: Disk, S: Storage> Node<D, S> {
         for (token, index) in self.raft.take_reads() {
             self.gateway.read_confirmed(token, index);
         }
-        self.gateway.run_reads(&mut self.raft, &self.machine, &mut self.out)
+        self.gateway.run_reads(&self.machine, &mut self.out)
+    }
+
+    /// Sends the gateway's commands to the leader, which may be this node.
+    fn send_proposals(&mut self) {
+        for command in self.gateway.take_proposals() {
+            match self.raft.leader() {
+                Some(to) if to == self.config.id => self.leader.propose(command, &mut self.raft),
+                Some(to) => self.out.messages.push(Message::Propose { from: self.config.id, to, command }),
+                None => {}
+            }
+        }
     }
 
     /// The leader moves the watermark once twice the retention has piled up.
     fn propose_collection(&mut self) {
         let Some(retention) = self.config.retention else { return };
         let (applied, watermark) = (self.machine.applied(), self.machine.store().watermark());
-        if self.raft.role() != raft::Role::Leader || applied < watermark + 2 * retention.max(1) {
-            return;
-        }
-        if applied < self.collecting {
-            return;
-        }
-        match (Command::Collect { watermark: applied - retention }).encode() {
-            Ok(command) => self.collecting = self.raft.propose(command).unwrap_or(self.collecting),
-            Err(error) => unreachable!("a watermark encodes: {error}"),
+        if self.raft.role() == raft::Role::Leader && applied >= watermark + 2 * retention.max(1) {
+            self.leader.propose_collection(applied - retention, applied, &mut self.raft);
         }
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::protocol::{Reply, ReplyBody};
-use crate::mvcc::{Txn, Version};
+use crate::mvcc::Txn;
 use crate::sql::{self, Statement, types::Value};
 
 /// A connected client.
@@ -42,8 +42,6 @@ pub(super) enum Waiting {
     Commit {
         /// The client's number of the transaction.
         transaction: u64,
-        /// The snapshot of this attempt, if it read.
-        snapshot: Option<Version>,
         /// What to answer if no attempt committed, instead of the reason in the log.
         error: Option<sql::Error>,
     },
