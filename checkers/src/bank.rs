@@ -18,8 +18,8 @@ pub fn check(views: &[View], total: i64) -> Verdict {
         };
         let mut accounts: Vec<u64> = balances.iter().map(|(account, _)| *account).collect();
         accounts.sort_unstable();
-        if let Some(pair) = accounts.windows(2).find(|pair| pair[0] == pair[1]) {
-            return fail("duplicate-account", format!("T{id} saw account {} twice", pair[0]));
+        if let Some([account, _]) = accounts.array_windows().find(|[one, other]| one == other) {
+            return fail("duplicate-account", format!("T{id} saw account {account} twice"));
         }
         if let Some((account, balance)) = balances.iter().find(|(_, balance)| *balance < 0) {
             return fail("negative-balance", format!("T{id} saw {balance} in account {account}"));

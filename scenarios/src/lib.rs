@@ -3,7 +3,7 @@
 //! A [`Scenario`] says everything that a universe needs: the cluster and its options, the network, the disks, the clocks, the
 //! schedule of faults, and what each client does. It is [drawn](Scenario::draw) from a seed or [read](Scenario::from_json)
 //! from a trace; replaying one needs no generator. A workload talks to the [`Client`] trait and never to the simulator, so
-//! the same programs can run against a real cluster. The runner records what clients saw, and [`judge`]
+//! the same programs can run against a real cluster. The runner records what clients saw, and [`judge()`]
 //! hands it to the checkers that fit the workload.
 //!
 //! Nothing here knows how a universe is played, and nothing here does I/O.

@@ -10,9 +10,10 @@ use anyhow::{Context, bail};
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use scenarios::{FaultsMode, Overrides, Scenario, WorkloadKind};
 
-use crate::play::play;
+use crate::play::{play, play_twice};
 use crate::sweep::{self, sweep};
 use crate::trace::Trace;
+use crate::verdict::REVISION;
 use crate::{logging, report};
 
 /// Plays universes of the Orrery database: a whole cluster under attack, on virtual disks, network and clocks, judged.
@@ -57,6 +58,9 @@ enum Command {
         /// Directory for the traces of failures
         #[arg(long, value_name = "DIR", default_value = "failures")]
         failures: PathBuf,
+        /// Play every universe twice, and fail those that differ
+        #[arg(long)]
+        twice: bool,
         #[command(flatten)]
         overrides: Fixed,
         /// Print the summary as JSON
@@ -75,6 +79,9 @@ struct Run {
     /// Save the universe as a trace, for `replay`
     #[arg(long, value_name = "PATH")]
     trace: Option<PathBuf>,
+    /// Play the universe twice, and fail if the two differ
+    #[arg(long)]
+    twice: bool,
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
@@ -104,7 +111,7 @@ struct Fixed {
 
 #[derive(Args)]
 struct Log {
-    /// Log what happens, with virtual time and node; twice for more. RUST_LOG chooses in detail
+    /// Log what happens, with virtual time and node; twice for more. `RUST_LOG` chooses in detail
     #[arg(short, long, action = clap::ArgAction::Count)]
     verbose: u8,
 }
@@ -131,7 +138,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.command {
         Some(Command::Replay { path, json, log }) => replay(&path, json, &log),
-        Some(Command::Sweep { seeds, jobs, time_limit, failures, overrides, json }) => {
+        Some(Command::Sweep { seeds, jobs, time_limit, failures, twice, overrides, json }) => {
             let jobs = jobs.map_or_else(|| std::thread::available_parallelism().map_or(1, Into::into), usize::from);
             let options = sweep::Options {
                 seeds,
@@ -139,6 +146,7 @@ pub fn main() -> ExitCode {
                 time_limit: time_limit.map(Duration::from_secs),
                 overrides: overrides.overrides(),
                 failures,
+                twice,
                 progress: std::io::stderr().is_terminal(),
             };
             run_sweep(&options, json)
@@ -167,7 +175,7 @@ fn run(run: &Run) -> anyhow::Result<u8> {
     if !run.json {
         print(&report::draw(&scenario))?;
     }
-    let report = play(&scenario);
+    let report = if run.twice { play_twice(&scenario) } else { play(&scenario) };
     let outcome = report.outcome.clone();
     if let Some(path) = &run.trace {
         Trace::new(scenario, report.digest.clone(), outcome.clone()).save(path)?;
@@ -202,7 +210,7 @@ fn command_line(seed: u64, fixed: &Fixed) -> String {
     ];
     for (name, value) in options {
         if let Some(value) = value {
-            line.push_str(&format!(" --{name} {value}"));
+            line = format!("{line} --{name} {value}");
         }
     }
     line
@@ -248,7 +256,8 @@ fn run_sweep(options: &sweep::Options, json: bool) -> anyhow::Result<u8> {
     } else {
         print(&summary.text())?;
         let verdict = if summary.failures.is_empty() { "PASS" } else { "FAIL" };
-        print(&format!("{verdict} sweep seeds={}..{}\n", options.seeds.start, options.seeds.end))?;
+        let (start, end) = (options.seeds.start, options.seeds.end);
+        print(&format!("{verdict} sweep seeds={start}..{end} rev={REVISION} digest={}\n", summary.digest))?;
     }
     Ok(summary.exit_code())
 }

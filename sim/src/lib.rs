@@ -19,4 +19,4 @@ pub mod trace;
 pub mod universe;
 pub mod verdict;
 
-pub use play::play;
+pub use play::{play, play_twice};

@@ -1,5 +1,7 @@
 //! Logging: `tracing` events with the virtual time and the node they happened on.
 
+use std::io::IsTerminal;
+
 use anyhow::Context;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::Writer;
@@ -19,7 +21,7 @@ impl FormatTime for VirtualTime {
     }
 }
 
-/// Logs to standard error, as `verbose` and the RUST_LOG variable ask.
+/// Logs to standard error, as `verbose` and the `RUST_LOG` variable ask.
 #[expect(
     clippy::disallowed_methods,
     reason = "RUST_LOG is the conventional way to choose what is logged; it decides nothing else"
@@ -32,6 +34,11 @@ pub fn init(verbose: u8) -> anyhow::Result<()> {
         (Err(_), 2) => EnvFilter::new("engine=debug,sim=debug"),
         (Err(_), _) => EnvFilter::new("engine=trace,sim=trace"),
     };
-    tracing_subscriber::fmt().with_env_filter(filter).with_timer(VirtualTime).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_timer(VirtualTime)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr)
+        .init();
     Ok(())
 }

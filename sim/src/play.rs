@@ -24,7 +24,6 @@ thread_local! {
 }
 
 /// Plays a scenario, which must be valid, and says how it went. A panic of the engine is a verdict like others.
-#[expect(clippy::disallowed_methods, reason = "a thread for a whole universe, which ends before this returns")]
 pub fn play(scenario: &Scenario) -> Report {
     hook_panics();
     let thread = std::thread::Builder::new().name("universe".into()).stack_size(STACK);
@@ -32,6 +31,38 @@ pub fn play(scenario: &Scenario) -> Report {
         let handle = thread.spawn_scoped(scope, || play_here(scenario)).expect("a thread can be started");
         handle.join().expect("panics are caught within the thread")
     })
+}
+
+/// Plays a scenario twice. That the two go alike is part of the verdict.
+pub fn play_twice(scenario: &Scenario) -> Report {
+    let (first, second) = (play(scenario), play(scenario));
+    let mut report = second;
+    if let Some(message) = difference(&first, &report) {
+        let events = first.counts.events.min(report.counts.events);
+        let evidence = vec![format!("the first time: {}", first.outcome.signature())];
+        report.outcome = Verdict::Determinism(Finding {
+            checker: "twice".into(),
+            anomaly: "divergence".into(),
+            message,
+            evidence,
+            event: events,
+            time_us: first.counts.virtual_us.min(report.counts.virtual_us),
+            node: None,
+        });
+    }
+    report.cpu_us += first.cpu_us;
+    report
+}
+
+/// Says what differs between two runs of one scenario, if anything does.
+fn difference(first: &Report, second: &Report) -> Option<String> {
+    if first.digest != second.digest {
+        let (a, b) = (&first.digest, &second.digest);
+        let (m, n) = (first.counts.events, second.counts.events);
+        return Some(format!("the same scenario has digest {a} after {m} events, and then {b} after {n}"));
+    }
+    let same = first.outcome == second.outcome && first.counts == second.counts && first.checks == second.checks;
+    (!same).then(|| "the same events were counted or judged differently".to_string())
 }
 
 fn play_here(scenario: &Scenario) -> Report {
@@ -70,6 +101,7 @@ fn play_here(scenario: &Scenario) -> Report {
 /// Keeps the message of a universe's panic for its report, instead of printing it.
 fn hook_panics() {
     static ONCE: Once = Once::new();
+    #[expect(clippy::disallowed_methods, reason = "tells a universe's panic from one of the program")]
     ONCE.call_once(|| {
         let print = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
@@ -80,4 +112,28 @@ fn hook_panics() {
             }
         }));
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(digest: &str, ok: u64) -> Report {
+        Report {
+            seed: 1,
+            scenario: "bank".into(),
+            outcome: Verdict::Pass,
+            digest: digest.into(),
+            counts: Counts { ok, ..Counts::default() },
+            checks: Vec::new(),
+            cpu_us: 0,
+        }
+    }
+
+    #[test]
+    fn runs_that_differ_are_told_apart() {
+        assert_eq!(difference(&report("a", 1), &Report { cpu_us: 7, ..report("a", 1) }), None);
+        assert!(difference(&report("a", 1), &report("b", 1)).unwrap().contains("digest a"));
+        assert!(difference(&report("a", 1), &report("a", 2)).unwrap().contains("counted"));
+    }
 }

@@ -11,8 +11,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 use scenarios::{Overrides, Scenario};
 use serde::Serialize;
 
+use crate::digest::Digest;
 use crate::host::WallClock;
-use crate::play::play;
+use crate::play::{play, play_twice};
 use crate::report::{Counts, Report, faults, number, seconds};
 use crate::trace::{self, Trace};
 use crate::verdict::Verdict;
@@ -30,6 +31,8 @@ pub struct Options {
     pub overrides: Overrides,
     /// Where the traces of failures go.
     pub failures: PathBuf,
+    /// Whether to play every universe twice, and fail those that differ.
+    pub twice: bool,
     /// Whether to draw a progress bar.
     pub progress: bool,
 }
@@ -64,6 +67,10 @@ pub struct Summary {
     pub cpu_us_p50: u64,
     /// See `cpu_us_p50`.
     pub cpu_us_p99: u64,
+    /// The digest of every universe, by seed.
+    pub digests: BTreeMap<u64, String>,
+    /// The digest over all of them, in hexadecimal: equal sweeps have equal ones, whatever the order they ran in.
+    pub digest: String,
     /// Wall-clock time, in microseconds.
     pub wall_us: u64,
     /// The failures, by seed.
@@ -95,7 +102,7 @@ pub fn sweep(options: &Options) -> Result<Summary, trace::Error> {
                         return;
                     }
                     let scenario = Scenario::draw(seed, &options.overrides);
-                    let report = play(&scenario);
+                    let report = if options.twice { play_twice(&scenario) } else { play(&scenario) };
                     let scenario = (!report.outcome.is_pass()).then_some(scenario);
                     if sender.send(Played { report, failed: scenario }).is_err() {
                         return;
@@ -128,6 +135,12 @@ pub fn sweep(options: &Options) -> Result<Summary, trace::Error> {
     summary.cpu_us_p50 = percentile(&cpu, 50);
     summary.cpu_us_p99 = percentile(&cpu, 99);
     summary.skipped = total - summary.played;
+    let mut digest = Digest::new();
+    for (&seed, of_universe) in &summary.digests {
+        digest.event(0, &[seed]);
+        digest.bytes(of_universe.as_bytes());
+    }
+    summary.digest = digest.to_string();
     summary.failures.sort_by_key(|failure| failure.seed);
     summary.wall_us = clock.elapsed().as_micros() as u64;
     Ok(summary)
@@ -166,6 +179,7 @@ impl Summary {
             *self.checks.entry(checker.clone()).or_default() += comparisons;
         }
         self.cpu_us += report.cpu_us;
+        self.digests.insert(report.seed, report.digest.clone());
     }
 
     /// The exit code: that of the failures if they agree, else 1.
@@ -187,7 +201,7 @@ impl Summary {
             map.iter().map(|(name, n)| format!("{name} {}", number(*n))).collect::<Vec<_>>().join(", ")
         };
         let mut text = String::new();
-        let mut row = |label: &str, value: String| text.push_str(&format!("  {label:<11} {value}\n"));
+        let mut row = |label: &str, value: String| text = format!("{text}  {label:<11} {value}\n");
         row("universes", format!("{} played, {} failed", number(*played), self.failures.len()));
         if *skipped > 0 {
             row("", format!("{} not played: the time limit came first", number(*skipped)));

@@ -78,6 +78,7 @@ pub enum Error {
     },
 }
 
+#[expect(clippy::disallowed_methods, reason = "a trace is a file of the host")]
 impl Trace {
     /// A trace of a run of this version.
     pub fn new(scenario: Scenario, digest: String, outcome: Verdict) -> Self {

@@ -79,7 +79,7 @@ impl Disk for OsDisk {
         for entry in fs::read_dir(real).map_err(|error| failed("list", dir, &error))? {
             let name = entry.map_err(|error| failed("list", dir, &error))?.file_name();
             names.push(name.into_string().map_err(|name| {
-                Error::new("list", dir, ErrorKind::Other(format!("the name {name:?} is not UTF-8")))
+                Error::new("list", dir, ErrorKind::Other(format!("the name {} is not UTF-8", name.display())))
             })?);
         }
         names.sort_unstable();

@@ -336,7 +336,6 @@ impl Gateway {
     }
 
     /// Proposes a commit, and lets the session wait for it.
-    #[expect(clippy::too_many_arguments, reason = "the parts of one commit, and the node's parts")]
     fn propose_commit(
         &mut self,
         client: ClientId,

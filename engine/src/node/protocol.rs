@@ -3,7 +3,7 @@
 //! A client has one connection to one gateway and at most one request in flight. It numbers its requests, so that a
 //! request that the network delivers twice is executed once, and it numbers its transactions, so that a commit whose
 //! answer was lost can be asked about on any node: the numbers are kept in replicated state (see
-//! [`super::machine`]). A gateway that restarts knows none of its old connections; the connection number it hands out
+//! `machine`). A gateway that restarts knows none of its old connections; the connection number it hands out
 //! differs in every life of the process, so a late duplicate from an old life is refused.
 
 use std::sync::Arc;
@@ -22,7 +22,7 @@ pub type ClientId = u64;
 pub struct Request {
     /// Who asks.
     pub client: ClientId,
-    /// The number that [`Reply::Connected`] gave; 0 in [`Body::Connect`].
+    /// The number that [`ReplyBody::Connected`] gave; 0 in [`Body::Connect`].
     pub connection: u64,
     /// Increases with each new request of the client; the same when a request is sent again.
     pub request: u64,

@@ -1,6 +1,6 @@
 //! SQL: text to rows, over one [`Transaction`].
 //!
-//! A statement is parsed into syntax ([`parse`]), which depends on nothing but its text; planned against the schema as
+//! A statement is parsed into syntax ([`parse()`]), which depends on nothing but its text; planned against the schema as
 //! the transaction sees it, with types checked and constants folded (`plan`); given the best way to its rows
 //! (`access`); and executed by iterators that pull rows from each other (`execute`).
 //!

@@ -90,13 +90,12 @@ impl Universe {
         let setup = {
             let mut client = SimClient::new(Rc::clone(self), SETUP_CLIENT);
             let mut setup = pin!(run_setup(&scenario.workload, &mut client, &mut recorder));
-            match before(safety_end, setup.as_mut()).await {
-                Some(setup) => Some(setup),
+            if let Some(setup) = before(safety_end, setup.as_mut()).await {
+                Some(setup)
+            } else {
                 // The faults were too much for it. It goes on in peace, and so do the clients.
-                None => {
-                    self.begin_liveness();
-                    before(self.liveness_end(), setup.as_mut()).await
-                }
+                self.begin_liveness();
+                before(self.liveness_end(), setup.as_mut()).await
             }
         };
         let setup = match setup {

@@ -1,11 +1,13 @@
 //! One node of the cluster as a process of the universe: moves messages, time and disk latency in and out of the engine.
 
+use std::convert::Infallible;
 use std::rc::Rc;
 
 use engine::disk::ErrorKind;
 use engine::node::{Error, Input, Node, Ready};
 use engine::storage::{self, BitCask, BitCaskOptions, Memory, Storage};
 use scenarios::StorageOptions;
+use tracing::Instrument;
 
 use super::{Death, Packet, Universe, time};
 use crate::disk::SimDisk;
@@ -14,19 +16,24 @@ use crate::network::Address;
 /// Lives one life of a node: recovers it from its disk and runs it until the process is killed or the engine stops.
 pub async fn live(universe: Rc<Universe>, id: u8) {
     let life = universe.begin_life(id);
+    let Err(error) = run(&universe, id, life).instrument(tracing::info_span!("node", id, life)).await;
+    universe.die(id, death(error));
+}
+
+/// Runs a node on the storage that the scenario names.
+async fn run(universe: &Rc<Universe>, id: u8, life: u32) -> Result<Infallible, Error> {
     let disk = universe.node(id).disk.clone();
-    let Err(error) = match universe.scenario.engine.storage {
-        StorageOptions::Memory => run(&universe, id, life, &disk, || Ok(Memory::new())).await,
+    match universe.scenario.engine.storage {
+        StorageOptions::Memory => run_on(universe, id, life, &disk, || Ok(Memory::new())).await,
         StorageOptions::BitCask { compact_garbage_percent, compact_min_bytes } => {
             let options = BitCaskOptions {
                 compact_garbage_bytes: compact_min_bytes,
                 compact_garbage_percent,
                 compact_on_open: true,
             };
-            run(&universe, id, life, &disk, || BitCask::open(disk.clone(), "store", options)).await
+            run_on(universe, id, life, &disk, || BitCask::open(disk.clone(), "store", options)).await
         }
-    };
-    universe.die(id, death(error));
+    }
 }
 
 /// What the end of a node means to the universe.
@@ -40,13 +47,13 @@ fn death(error: Error) -> Death {
     }
 }
 
-async fn run<S: Storage>(
+async fn run_on<S: Storage>(
     universe: &Rc<Universe>,
     id: u8,
     life: u32,
     disk: &SimDisk,
     open: impl FnOnce() -> Result<S, storage::Error>,
-) -> Result<std::convert::Infallible, Error> {
+) -> Result<Infallible, Error> {
     let seed = universe.life_seed(id, life);
     let mut node = Node::open(universe.config(id), disk.clone(), open()?, seed)?;
     wait_for_disk(universe, id, disk).await;

@@ -22,12 +22,12 @@ impl Signal {
 
     /// Waits until `condition` gives something. It is looked at now, and after each [`Signal::notify`].
     pub async fn wait<T>(&self, mut condition: impl FnMut() -> Option<T>) -> T {
-        poll_fn(|context| match condition() {
-            Some(value) => Poll::Ready(value),
-            None => {
+        poll_fn(|context| {
+            let value = condition();
+            if value.is_none() {
                 self.set(context.waker());
-                Poll::Pending
             }
+            value.map_or(Poll::Pending, Poll::Ready)
         })
         .await
     }

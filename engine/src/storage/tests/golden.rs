@@ -72,7 +72,7 @@ impl<S: Subject> Runner for Script<S> {
                     match argument {
                         goldenscript::Argument::Positional(key) => batch.delete(key.clone().into()),
                         goldenscript::Argument::KeyValue(key, value) => {
-                            batch.set(key.clone().into(), value.clone().into())
+                            batch.set(key.clone().into(), value.clone().into());
                         }
                         _ => return Err("neither a key nor a pair".into()),
                     }
@@ -131,8 +131,7 @@ impl<S: Subject> Runner for Script<S> {
                 let mut bytes = vec![0; file.len()? as usize];
                 file.read_at(&mut bytes, 0)?;
                 for (number, line) in bytes.chunks(16).enumerate() {
-                    let hex: Vec<String> =
-                        line.chunks(4).map(|word| word.iter().map(|b| format!("{b:02x}")).collect()).collect();
+                    let hex: Vec<String> = line.chunks(4).map(hex).collect();
                     let text: String =
                         line.iter().map(|&b| if b.is_ascii_graphic() { char::from(b) } else { '.' }).collect();
                     writeln!(output, "{:04} {:35} {text}", number * 16, hex.join(" "))?;
@@ -181,4 +180,9 @@ fn bitcask() {
     let disk = MemDisk::new();
     let options = BitCaskOptions { compact_garbage_bytes: 100, compact_garbage_percent: 50, compact_on_open: true };
     run(OnDisk(disk.clone(), options), Some(disk), "bitcask/compaction");
+}
+
+/// Bytes in hexadecimal.
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }

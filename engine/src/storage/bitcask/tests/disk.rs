@@ -11,7 +11,7 @@ use crate::disk::{Disk, Error, ErrorKind, File};
 
 const SECTOR: usize = 512;
 
-/// A generator of random numbers (Steele et al., SplitMix64).
+/// A generator of random numbers (Steele et al., `SplitMix64`).
 pub(super) struct Random(pub u64);
 
 impl Random {
@@ -155,15 +155,15 @@ impl FaultyDisk {
             }
             file.current.clone_from(&file.durable);
         }
-        self.restart(state);
+        Self::restart(state);
     }
 
     /// A new process on a machine that went on: everything written is still there, and still not durable.
     pub(super) fn restart_process(&self) {
-        self.restart(&mut self.0.borrow_mut());
+        Self::restart(&mut self.0.borrow_mut());
     }
 
-    fn restart(&self, state: &mut State) {
+    fn restart(state: &mut State) {
         state.locks.clear();
         (state.operations, state.fault, state.powerless) = (0, None, false);
     }
