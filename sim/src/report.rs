@@ -40,7 +40,7 @@ pub struct Counts {
     pub failed: u64,
     /// Operations that may have happened.
     pub unknown: u64,
-    /// SQL transactions that are known to have committed, those that only read included.
+    /// SQL transactions that are known to have committed writes.
     pub committed: u64,
     /// Messages that were delivered: between nodes, and between clients and nodes.
     pub messages: u64,
@@ -110,7 +110,7 @@ impl Report {
             (
                 "operations",
                 format!(
-                    "{} ok, {} failed, {} unknown; {} transactions committed",
+                    "{} ok, {} failed, {} unknown; {} committed writes",
                     number(counts.ok),
                     number(counts.failed),
                     number(counts.unknown),

@@ -222,7 +222,7 @@ impl Summary {
         row(
             "",
             format!(
-                "virtual : CPU time {} : 1; {} messages and {} commits a CPU second",
+                "virtual : CPU time {} : 1; {} messages and {} committed writes a CPU second",
                 counts.virtual_us / cpu,
                 per_second(counts.messages),
                 per_second(counts.committed)
