@@ -15,6 +15,8 @@ mod leader;
 mod machine;
 pub mod protocol;
 mod session;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -1,0 +1,140 @@
+//! Nodes that exchange messages in order, over disks that outlive them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::disk::MemDisk;
+use crate::node::protocol::{Message, Reply, Request};
+use crate::node::{Config, GatewayOptions, Input, Node, Ready};
+use crate::raft::{self, NodeId, Role};
+use crate::storage::{BitCask, BitCaskOptions};
+
+type Replica = Node<MemDisk, BitCask<MemDisk>>;
+
+struct Host {
+    disk: MemDisk,
+    node: Option<Replica>,
+    lives: u64,
+}
+
+/// The nodes, and what is on its way between them.
+pub(super) struct Cluster {
+    hosts: BTreeMap<NodeId, Host>,
+    network: Vec<Message>,
+    isolated: BTreeSet<NodeId>,
+    /// Whether proposals of commands get lost.
+    pub lose_proposals: bool,
+    /// What clients were answered, and not taken so far.
+    pub replies: Vec<Arc<Reply>>,
+    pub retention: Option<u64>,
+    pub gateway: GatewayOptions,
+}
+
+impl Cluster {
+    pub fn new(size: u8) -> Self {
+        let host = |id| (id, Host { disk: MemDisk::new(), node: None, lives: 0 });
+        Self {
+            hosts: (1..=size).map(host).collect(),
+            network: Vec::new(),
+            isolated: BTreeSet::new(),
+            lose_proposals: false,
+            replies: Vec::new(),
+            retention: None,
+            gateway: GatewayOptions::default(),
+        }
+    }
+
+    pub fn ids(&self) -> Vec<NodeId> {
+        self.hosts.keys().copied().collect()
+    }
+
+    pub fn node(&self, id: NodeId) -> Option<&Replica> {
+        self.hosts[&id].node.as_ref()
+    }
+
+    /// Starts a node, from what its disk holds.
+    pub fn start(&mut self, id: NodeId) {
+        let peers = self.hosts.keys().copied().filter(|&peer| peer != id).collect();
+        let config = Config {
+            id,
+            peers,
+            raft: raft::Options::default(),
+            gateway: self.gateway.clone(),
+            flush_every: 4,
+            retention: self.retention,
+        };
+        let host = self.hosts.get_mut(&id).unwrap();
+        assert!(host.node.is_none(), "node {id} runs already");
+        host.lives += 1;
+        let store = BitCask::open(host.disk.clone(), "store", BitCaskOptions::default()).unwrap();
+        let seed = host.lives * 100 + u64::from(id);
+        host.node = Some(Node::open(config, host.disk.clone(), store, seed).unwrap());
+    }
+
+    /// Ends a node's process. What it wrote stays.
+    pub fn kill(&mut self, id: NodeId) {
+        assert!(self.hosts.get_mut(&id).unwrap().node.take().is_some(), "node {id} does not run");
+    }
+
+    /// Cuts a node off from its peers, not from clients.
+    pub fn isolate(&mut self, id: NodeId) {
+        self.isolated.insert(id);
+    }
+
+    pub fn heal(&mut self) {
+        self.isolated.clear();
+    }
+
+    /// Gives a node an input, and lets it finish its turn.
+    pub fn input(&mut self, id: NodeId, input: Input) {
+        let Some(node) = &mut self.hosts.get_mut(&id).unwrap().node else { return };
+        node.step(input).unwrap();
+        let mut ready = Ready::default();
+        let mut more = true;
+        while more {
+            more = node.ready(&mut ready).unwrap();
+            let lost = |message: &Message| self.lose_proposals && matches!(message, Message::Propose { .. });
+            self.network.extend(ready.messages.drain(..).filter(|message| !lost(message)));
+            self.replies.append(&mut ready.replies);
+        }
+    }
+
+    /// Delivers messages until all is quiet.
+    pub fn settle(&mut self) {
+        for _ in 0..10_000 {
+            if self.network.is_empty() {
+                return;
+            }
+            for message in std::mem::take(&mut self.network) {
+                if !self.isolated.contains(&message.from()) && !self.isolated.contains(&message.to()) {
+                    self.input(message.to(), Input::Peer(message));
+                }
+            }
+        }
+        panic!("the cluster does not come to rest");
+    }
+
+    pub fn tick(&mut self, id: NodeId) {
+        self.input(id, Input::Tick);
+        self.settle();
+    }
+
+    pub fn request(&mut self, id: NodeId, request: Request) {
+        self.input(id, Input::Client(request));
+        self.settle();
+    }
+
+    /// Lets time pass on all nodes until one that is not isolated leads, and returns it.
+    pub fn elect(&mut self) -> NodeId {
+        for _ in 0..200 {
+            for id in self.ids() {
+                let leads = self.node(id).is_some_and(|node| node.raft().role() == Role::Leader);
+                if leads && !self.isolated.contains(&id) {
+                    return id;
+                }
+            }
+            self.ids().into_iter().for_each(|id| self.tick(id));
+        }
+        panic!("nobody is elected");
+    }
+}

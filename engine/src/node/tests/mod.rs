@@ -1,0 +1,4 @@
+//! A cluster of nodes, with its clients, in golden scripts.
+
+mod cluster;
+mod golden;
