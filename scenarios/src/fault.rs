@@ -1,4 +1,5 @@
-//! The schedule of faults, as data. A fault names its nodes and clients outright, so that it means the same in any run.
+//! The schedule of faults, as data. A fault names its nodes and clients outright, so that it means the same in any run;
+//! only short reigns fall on whoever leads.
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -72,6 +73,14 @@ pub enum FaultKind {
         /// Syncs that fail.
         sync_ppm: u32,
     },
+    /// For a while no leader lasts: each one reaches only some of the other nodes, and soon none, until there is another.
+    /// What Raft's hardest rules are about (figure 8 of its paper) happens when leaders replicate a little and are gone.
+    ShortReigns {
+        /// For how long.
+        for_us: u64,
+        /// After how many messages from other nodes a leader is alone, at most.
+        messages: u32,
+    },
     /// All messages take longer.
     LatencySpike {
         /// How many times longer.
@@ -83,7 +92,7 @@ pub enum FaultKind {
 
 impl FaultKind {
     /// All names that [`FaultKind::name`] gives, partitions by their shape.
-    pub const NAMES: [&'static str; 14] = [
+    pub const NAMES: [&'static str; 15] = [
         "crash",
         "restart",
         "pause",
@@ -97,6 +106,7 @@ impl FaultKind {
         "heal",
         "disk-stall",
         "disk-errors",
+        "short-reigns",
         "latency-spike",
     ];
 
@@ -118,6 +128,7 @@ impl FaultKind {
             Self::Heal => "heal",
             Self::DiskStall { .. } => "disk-stall",
             Self::DiskErrors { .. } => "disk-errors",
+            Self::ShortReigns { .. } => "short-reigns",
             Self::LatencySpike { .. } => "latency-spike",
         }
     }

@@ -240,6 +240,10 @@ impl Place<'_> {
                 rate(&self.within("kind.disk_errors.write_ppm"), *write_ppm)?;
                 rate(&self.within("kind.disk_errors.sync_ppm"), *sync_ppm)
             }
+            FaultKind::ShortReigns { for_us, messages } => {
+                self.duration("kind.short_reigns.for_us", *for_us)?;
+                within(&self.within("kind.short_reigns.messages"), *messages, 1..=1_000_000)
+            }
             FaultKind::LatencySpike { factor, for_us } => {
                 within(&self.within("kind.latency_spike.factor"), *factor, 1..=1_000_000)?;
                 self.duration("kind.latency_spike.for_us", *for_us)

@@ -2,6 +2,7 @@
 //!
 //! Faults of a class that is off, or of a mode that has none, are drawn and thrown away, so that the rest stays the same.
 
+use super::Size;
 use super::region::{Record, Region};
 use crate::scenario::{Clock, DiskOptions, EngineOptions, FaultsMode, Latency, NetworkOptions, StorageOptions};
 
@@ -90,14 +91,20 @@ pub(super) fn clocks(region: &mut Region<'_>, nodes: u8, mode: FaultsMode) -> Ve
         .collect()
 }
 
-pub(super) fn engine(record: &mut Record<128>, network: &NetworkOptions, disk: &DiskOptions) -> EngineOptions {
+pub(super) fn engine(
+    record: &mut Record<128>,
+    size: &Size,
+    network: &NetworkOptions,
+    disk: &DiskOptions,
+) -> EngineOptions {
     let tick_ms = record.choose(&[5, 10, 10, 20, 20, 50]);
+    let tick_ms = if size.unsettled { 5 } else { tick_ms };
     let election_ticks = record.range(8, 20) as u32;
     let heartbeat_ticks = record.range(1, 3) as u32;
     // A vote is two messages and two syncs: elections that time out before would never end.
     let round_us = 2 * (network.latency.mean_us + disk.sync.mean_us + disk.write.mean_us);
     let least_tick_ms = (6 * round_us).div_ceil(1_000 * u64::from(election_ticks)) as u32;
-    let tiny = record.percent(20);
+    let tiny = record.percent(15) || size.unsettled;
     let max_entries_per_append = if tiny { record.range(1, 3) } else { record.scale(8, 512) } as u32;
     let max_bytes_per_append = if tiny { record.range(1, 400) } else { record.scale(1_024, 1 << 20) } as u32;
     let max_inflight = if tiny { record.range(1, 2) } else { record.scale(2, 256) } as u32;

@@ -19,7 +19,8 @@ const PARTITION: usize = 2;
 const DISK_STALL: usize = 3;
 const DISK_ERRORS: usize = 4;
 const LATENCY_SPIKE: usize = 5;
-const CLASSES: usize = 6;
+const SHORT_REIGNS: usize = 6;
+const CLASSES: usize = 7;
 
 pub(super) fn schedule(region: &mut Region<'_>, size: &Size, mode: FaultsMode) -> Vec<Fault> {
     let mut all: Record<64> = region.record();
@@ -39,6 +40,10 @@ pub(super) fn schedule(region: &mut Region<'_>, size: &Size, mode: FaultsMode) -
     }
     let longest_us = all.scale(500_000, 8_000_000);
     let mut schedule = Schedule { faults: Vec::new(), size, mode, longest_us, down: Vec::new() };
+    let messages = all.scale(4, 16) as u32;
+    if size.unsettled && mode == FaultsMode::Full {
+        schedule.push(QUIET_US, FaultKind::ShortReigns { for_us: size.horizon_us * 3 / 4, messages });
+    }
     for _ in 0..count {
         schedule.add(&mut region.record(), &weights);
     }
@@ -83,6 +88,10 @@ impl Schedule<'_> {
             LATENCY_SPIKE => {
                 let factor = record.range(2, 40) as u32;
                 self.push(at_us, FaultKind::LatencySpike { factor, for_us });
+            }
+            SHORT_REIGNS => {
+                let for_us = (2 * for_us).max(1_000_000).min(horizon_us - at_us);
+                self.push(at_us, FaultKind::ShortReigns { for_us, messages: record.scale(4, 64) as u32 });
             }
             _ => unreachable!("a class has a weight"),
         }

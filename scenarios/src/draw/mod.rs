@@ -66,7 +66,7 @@ impl Scenario {
         let network = environment::network(&mut region("network").record(), mode);
         let disk = environment::disk(&mut region("disk").record(), mode);
         let clocks = environment::clocks(&mut region("clocks"), size.nodes, mode);
-        let engine = environment::engine(&mut options, &network, &disk);
+        let engine = environment::engine(&mut options, &size, &network, &disk);
         let election_us = u64::from(engine.tick_ms) * u64::from(engine.election_ticks) * 1_000;
         let client_timeout_ms = (election_us * options.range(1, 4) / 1_000).clamp(200, 5_000) as u32;
         let patience = options.range(1, 8) as u32;
@@ -107,6 +107,8 @@ struct Size {
     steps: usize,
     /// When the last fault is over.
     horizon_us: u64,
+    /// Whether leaders come and go most of the time, and replicate entry by entry.
+    unsettled: bool,
 }
 
 impl Size {
@@ -118,7 +120,8 @@ impl Size {
         let nodes = overrides.nodes.unwrap_or(nodes).max(1);
         let clients = overrides.clients.unwrap_or(clients).max(1);
         let steps = overrides.ops.unwrap_or(operations).div_ceil(clients as usize);
-        Self { nodes, clients, steps, horizon_us }
+        let unsettled = record.percent(12);
+        Self { nodes, clients, steps, horizon_us, unsettled }
     }
 }
 

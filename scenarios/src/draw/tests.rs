@@ -214,6 +214,9 @@ fn everything_is_drawn_in_a_few_hundred_seeds() {
             }),
             ("storage in memory", |s| s.engine.storage == crate::StorageOptions::Memory),
             ("garbage collection", |s| s.engine.retention.is_some()),
+            ("leaders that come and go throughout", |s| {
+                s.faults.iter().any(|f| matches!(f.kind, FaultKind::ShortReigns { for_us, .. } if for_us >= 3_000_000))
+            }),
             ("one entry a message", |s| s.engine.max_entries_per_append == 1),
             ("a majority down at once", |s| most_down(s) * 2 > usize::from(s.nodes) && s.nodes > 2),
         ],

@@ -7,6 +7,7 @@ mod client;
 mod observe;
 mod phases;
 mod process;
+mod reigns;
 mod schedule;
 mod signal;
 mod time;
@@ -34,6 +35,7 @@ use crate::disk::{self, SimDisk};
 use crate::network::{Address, Delivery, Network, NetworkOptions};
 use crate::verdict::Finding;
 pub use phases::{Played, run};
+use reigns::Reigns;
 use schedule::{Action, Timeline};
 use signal::Signal;
 
@@ -106,6 +108,7 @@ pub struct Universe {
     /// Wakes the phases when something was found wrong.
     found: Signal,
     timeline: Timeline,
+    reigns: Reigns,
     /// The terms that had a leader.
     leaders: RefCell<BTreeSet<u64>>,
     statements: RefCell<BTreeMap<String, Arc<str>>>,
@@ -179,6 +182,7 @@ impl Universe {
             violation: RefCell::default(),
             found: Signal::default(),
             timeline: Timeline::default(),
+            reigns: Reigns::new(stream(seed, "reigns", 0)),
             leaders: RefCell::default(),
             statements: RefCell::default(),
             faults: RefCell::default(),
@@ -376,7 +380,10 @@ impl Universe {
                 let Some(Delivery { from, to, message, .. }) = delivery else { break };
                 self.event(event::DELIVER, &[address(from), address(to)]);
                 match (to, message) {
-                    (Address::Node(id), Packet::Peer(message)) => self.deliver(id, Input::Peer(message)),
+                    (Address::Node(id), Packet::Peer(message)) => {
+                        self.deliver(id, Input::Peer(message));
+                        self.note_message(id);
+                    }
                     (Address::Node(id), Packet::Request(request)) => self.deliver(id, Input::Client(request)),
                     (Address::Client(id), Packet::Reply(reply)) => {
                         if let Some(mailbox) = self.mailboxes.borrow_mut().get_mut(&id) {

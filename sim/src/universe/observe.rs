@@ -73,7 +73,9 @@ impl Universe {
             result = result.and_then(|()| monitor.vote(id, raft.term(), u64::from(candidate)));
         }
         if raft.role() == Role::Leader {
-            self.leaders.borrow_mut().insert(raft.term());
+            if self.leaders.borrow_mut().insert(raft.term()) {
+                self.note_leader(node.id());
+            }
             result = result.and_then(|()| monitor.leader(id, raft.term()));
         }
         drop(monitor);

@@ -25,6 +25,8 @@ pub enum Action {
     EndDiskErrors(u8),
     /// A latency spike ends.
     EndSpike,
+    /// Leaders may last again.
+    EndShortReigns,
 }
 
 /// What is planned.
@@ -72,6 +74,7 @@ impl Universe {
     /// Ends every fault: nothing is planned any more, everything works, and all nodes run.
     pub fn heal_everything(&self) {
         self.timeline.actions.borrow_mut().clear();
+        self.end_short_reigns();
         self.network.borrow_mut().set_faults_enabled(false);
         for id in 1..=self.scenario.nodes {
             self.node(id).disk.set_faults_enabled(false);
@@ -89,6 +92,7 @@ impl Universe {
             Action::Restart(node) => self.restart(node),
             Action::EndDiskErrors(node) => self.node(node).disk.set_more_errors(0, 0, 0),
             Action::EndSpike => self.network.borrow_mut().set_latency_factor(1),
+            Action::EndShortReigns => self.end_short_reigns(),
         }
     }
 
@@ -125,6 +129,10 @@ impl Universe {
                 self.count(kind.name());
                 self.node(*node).disk.set_more_errors(*read_ppm, *write_ppm, *sync_ppm);
                 self.plan(end(for_us), Action::EndDiskErrors(*node));
+            }
+            FaultKind::ShortReigns { for_us, messages } => {
+                self.reigns.longest.set(Some(*messages));
+                self.plan(end(for_us), Action::EndShortReigns);
             }
             FaultKind::LatencySpike { factor, for_us } => {
                 self.count(kind.name());
