@@ -4,7 +4,7 @@ use crate::recorder::Recorder;
 use crate::scenario::{Scenario, Workload};
 use crate::workload::{FinalRead, first_value};
 use checkers::linearizability::register::Register;
-use checkers::{Violation, bank, durability, linearizability, snapshot};
+use checkers::{Violation, append, bank, durability, linearizability, snapshot};
 
 /// How many configurations the search for a legal order of one row's operations may visit.
 const LINEARIZABILITY_BUDGET: u64 = 2_000_000;
@@ -67,7 +67,7 @@ pub fn judge(scenario: &Scenario, recorder: &Recorder, final_read: Option<&Final
             let total = i64::from(accounts) * balance;
             results.push(CheckResult::new("bank", bank::check(&recorder.views(), total)));
         }
-        Workload::Append { .. } => {}
+        Workload::Append { .. } => results.push(CheckResult::new("append", append::check(&history))),
     }
     results.push(CheckResult::new("snapshot", snapshot::check_versions(&history)));
     if let Some(FinalRead { snapshot, values, lists }) = final_read {
