@@ -6,7 +6,8 @@
 //! reused once an operation returned, so a configuration stays small however long the history is. What makes it fast:
 //! states are interned and transitions computed once; the operation that returns next is tried first; of the
 //! operations without known outcome ("crashed"), which stay pending for ever, only those that change the state are
-//! tried, only the earliest of equal ones, and a configuration that used up more of them than an equal one is dropped.
+//! tried, only the earliest of equal ones, none whose effect the next operation wipes out, and a configuration that used
+//! up more of them than an equal one is dropped.
 //!
 //! The verdict is exact unless the budget of configurations runs out. Keys are independent objects: use
 //! [`check_by_key`].
@@ -147,6 +148,8 @@ struct Frame {
     next: usize,
     /// The operation that led here.
     by: Option<usize>,
+    /// The state before it, if it is one without known outcome.
+    unproven: Option<usize>,
 }
 
 struct Search<'a, M: SequentialSpec> {
@@ -241,7 +244,8 @@ where
         // The configurations seen, each with the minimal sets of crashed operations it was reached with.
         let mut seen: BTreeMap<Configuration, Vec<Slots>> = BTreeMap::new();
         let start = Configuration { returned: 0, state: 0, done: Slots::default() };
-        let mut path = vec![Frame { configuration: start, crashed: Slots::default(), next: 0, by: None }];
+        let mut path =
+            vec![Frame { configuration: start, crashed: Slots::default(), next: 0, by: None, unproven: None }];
         let (mut visited, mut best) = (1_u64, None::<(usize, usize, Vec<usize>)>);
         while let Some(frame) = path.last_mut() {
             let returned = frame.configuration.returned;
@@ -259,6 +263,7 @@ where
                 continue;
             }
             frame.next += 1;
+            let unproven = frame.unproven;
             let (mut configuration, mut used) = (frame.configuration.clone(), frame.crashed.clone());
             let operation = if tried < candidates.len() {
                 let operation = self.candidates[candidates.start + tried];
@@ -274,6 +279,11 @@ where
                 self.crashed[place]
             };
             let Some(state) = self.step(configuration.state, operation) else { continue };
+            // What nobody needs has not happened: the same follows without the operation of unknown outcome before.
+            if unproven.is_some_and(|before| self.step(before, operation) == Some(state)) {
+                continue;
+            }
+            let before = configuration.state;
             if tried < candidates.len() {
                 configuration.done.insert(self.slots[operation]);
             } else if state == configuration.state {
@@ -302,7 +312,8 @@ where
                 let reason = format!("more than {budget} configurations");
                 return Verdict::GaveUp { reason, comparisons: visited };
             }
-            path.push(Frame { configuration, crashed: used, next: 0, by: Some(operation) });
+            let unproven = (tried >= candidates.len()).then_some(before);
+            path.push(Frame { configuration, crashed: used, next: 0, by: Some(operation), unproven });
         }
         match best {
             Some((returned, state, path)) => Verdict::Fail(self.explain(returned, state, &path)),

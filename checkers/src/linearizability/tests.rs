@@ -121,6 +121,19 @@ fn many_unknown_operations_spill_over_the_slots_and_stay_cheap() {
     assert!(!judge(&operations).is_pass());
 }
 
+/// Unknown writes of different values could precede each other in any order; only those count whose value is seen.
+#[test]
+fn unknown_operations_that_nobody_needs_are_not_tried() {
+    let mut operations: Vec<Call> = (1..60).map(|n| crashed(n, n, Op::Write(n as i64))).collect();
+    let seen = [0, 5, 5, 9, 30, 31];
+    let read = |n: usize, seen| call(999, (1_000 + 10 * n as u64, 1_005 + 10 * n as u64), Op::Read, value(seen));
+    operations.extend(seen.iter().enumerate().map(|(n, &seen)| read(n, seen)));
+    let Verdict::Pass { comparisons } = judge(&operations) else { panic!("{:?}", judge(&operations)) };
+    assert!(comparisons < 5_000, "{comparisons} configurations");
+    operations.push(read(seen.len(), 5));
+    assert!(illegal(&operations).message.contains('5'));
+}
+
 #[test]
 fn an_exhausted_budget_is_not_a_verdict() {
     let operations: Vec<Call> = (0..12)

@@ -86,6 +86,7 @@ impl Universe {
     async fn play(self: &Rc<Self>, record: &mut Record) -> Verdict {
         let scenario = &self.scenario;
         let safety_end = scenario.safety_us * 1_000;
+        let mut clients_end = safety_end;
         let mut recorder = Recorder::new();
         let setup = {
             let mut client = SimClient::new(Rc::clone(self), SETUP_CLIENT);
@@ -95,7 +96,9 @@ impl Universe {
             } else {
                 // The faults were too much for it. It goes on in peace, and so do the clients.
                 self.begin_liveness();
-                before(self.liveness_end(), setup.as_mut()).await
+                let setup = before(self.liveness_end(), setup.as_mut()).await;
+                clients_end = time::now_ns() + safety_end;
+                setup
             }
         };
         let setup = match setup {
@@ -104,7 +107,7 @@ impl Universe {
             None => return self.no_progress("the tables could not be filled"),
         };
         record.clients.borrow_mut().push(recorder);
-        self.run_clients(setup, safety_end.max(time::now_ns() + 1), record).await;
+        self.run_clients(setup, clients_end, record).await;
         if let Some(finding) = self.violation.take() {
             return Verdict::Safety(finding);
         }
