@@ -151,6 +151,40 @@ fn evidence(finding: &Finding) -> String {
     text
 }
 
+/// Every kind of fault that can fire, as it is counted.
+pub const FAULTS: [&str; 30] = [
+    "crash mid-step",
+    "directory entry lost",
+    "disk errors",
+    "disk stall",
+    "heal",
+    "latency spike",
+    "message cut off",
+    "message delayed",
+    "message duplicated",
+    "message lost",
+    "message reordered",
+    "partition bridge",
+    "partition client-side",
+    "partition flapping",
+    "partition halves",
+    "partition isolate",
+    "partition one-way",
+    "partition ring",
+    "pause",
+    "power loss",
+    "process crash",
+    "read error",
+    "restart",
+    "short reigns",
+    "slow disk operation",
+    "stop on disk error",
+    "sync error",
+    "write error",
+    "write lost",
+    "write torn",
+];
+
 /// Counts of faults by kind, the most frequent first.
 pub fn faults(faults: &BTreeMap<String, u64>) -> String {
     let mut fired: Vec<_> = faults.iter().filter(|(_, count)| **count > 0).collect();

@@ -14,7 +14,7 @@ use serde::Serialize;
 use crate::digest::Digest;
 use crate::host::WallClock;
 use crate::play::{play, play_twice};
-use crate::report::{Counts, Report, faults, number, seconds};
+use crate::report::{Counts, FAULTS, Report, faults, number, seconds};
 use crate::trace::{self, Trace};
 use crate::verdict::Verdict;
 
@@ -233,6 +233,10 @@ impl Summary {
             format!("{} ok, {} failed, {} unknown", number(counts.ok), number(counts.failed), number(counts.unknown)),
         );
         row("faults", faults(&counts.faults));
+        let missing: Vec<&str> = FAULTS.into_iter().filter(|kind| !counts.faults.contains_key(*kind)).collect();
+        if !missing.is_empty() {
+            row("", format!("never fired: {}", missing.join(", ")));
+        }
         row("checked", by_name(&self.checks));
         if self.failures.is_empty() && *played > 0 {
             // With no failure in n runs, the rate is below 3/n with 95 % confidence ("rule of three").

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use scenarios::{FaultsMode, Overrides, Scenario};
+use sim::report::FAULTS;
 use sim::sweep::{Options, Summary, sweep};
 use sim::{play, play_twice};
 
@@ -29,6 +30,16 @@ fn a_seed_has_one_digest_alone_and_in_sweeps() {
         }
     }
     assert!(sweeps.iter().all(|sweep| sweep.digest == sweeps[0].digest && sweep.counts == sweeps[0].counts));
+}
+
+/// A kind that is counted under a name that nobody lists would never be missed.
+#[test]
+fn every_fault_that_fires_is_listed() {
+    let faults = run_sweep(100..180, 2).counts.faults;
+    for kind in faults.keys() {
+        assert!(FAULTS.contains(&kind.as_str()), "{kind} is not listed");
+    }
+    assert!(faults.len() > FAULTS.len() * 3 / 4, "only {faults:?}");
 }
 
 #[test]

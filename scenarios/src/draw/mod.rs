@@ -27,7 +27,8 @@ pub struct Overrides {
     pub nodes: Option<u8>,
     /// How many clients, at least 1.
     pub clients: Option<u32>,
-    /// How many operations in all. They are shared out evenly, rounded up.
+    /// How many operations in all. They are shared out evenly; without [`Overrides::clients`] there are not more
+    /// clients than operations.
     pub ops: Option<usize>,
     /// How hostile. [`FaultsMode::Full`] when not given.
     pub faults: Option<FaultsMode>,
@@ -74,7 +75,9 @@ impl Scenario {
         let conflict_retries = options.below(4) as u32;
 
         let plan = programs::Plan::draw(&mut region("workload").record(), &size, overrides.scenario);
-        let clients = (1..=size.clients).map(|id| plan.program(id, &mut Region::client(input, seed, id))).collect();
+        let clients = (1..=size.clients)
+            .map(|id| plan.program(id, size.share(id), &mut Region::client(input, seed, id)))
+            .collect();
         let faults = faults::schedule(&mut region("faults"), &size, mode);
 
         Self {
@@ -90,7 +93,7 @@ impl Scenario {
             client_timeout_ms,
             patience,
             // Programs are made to last about as long as the faults; waiting for answers comes on top.
-            safety_us: size.horizon_us + 10_000_000 + size.steps as u64 * 100_000,
+            safety_us: size.horizon_us + 10_000_000 + size.share(1) as u64 * 100_000,
             liveness_us: (election_us * 100).clamp(30_000_000, 300_000_000),
             workload: plan.workload,
             conflict_retries,
@@ -103,8 +106,7 @@ impl Scenario {
 struct Size {
     nodes: u8,
     clients: u32,
-    /// For each client.
-    steps: usize,
+    operations: usize,
     /// When the last fault is over.
     horizon_us: u64,
     /// Whether leaders come and go most of the time, and replicate entry by entry.
@@ -118,10 +120,16 @@ impl Size {
         let operations = record.range(160, 240) as usize;
         let horizon_us = record.range(4_000_000, 20_000_000);
         let nodes = overrides.nodes.unwrap_or(nodes).max(1);
-        let clients = overrides.clients.unwrap_or(clients).max(1);
-        let steps = overrides.ops.unwrap_or(operations).div_ceil(clients as usize);
+        let operations = overrides.ops.unwrap_or(operations);
+        let clients = overrides.clients.unwrap_or(clients.min(operations as u32)).max(1);
         let unsettled = record.percent(12);
-        Self { nodes, clients, steps, horizon_us, unsettled }
+        Self { nodes, clients, operations, horizon_us, unsettled }
+    }
+
+    /// How many operations a client has, by its number from 1.
+    fn share(&self, client: u32) -> usize {
+        let (each, left) = (self.operations / self.clients as usize, self.operations % self.clients as usize);
+        each + usize::from(client as usize <= left)
     }
 }
 

@@ -7,7 +7,6 @@ use crate::scenario::{ClientProgram, MicroOperation, Operation, Step, Workload, 
 /// What the clients have in common.
 pub(super) struct Plan {
     pub(super) workload: Workload,
-    steps: usize,
     /// How likely each kind of operation is.
     weights: [u64; 4],
     /// How likely a step goes to one of the first keys, in percent.
@@ -22,7 +21,7 @@ impl Plan {
     pub(super) fn draw(record: &mut Record<64>, size: &Size, kind: Option<WorkloadKind>) -> Self {
         let drawn = record.choose(&WorkloadKind::ALL);
         // Long runs get more keys, or searching their histories would take for ever.
-        let count = (record.range(2, 12) as u32).max((size.steps as u64 * u64::from(size.clients) / 100) as u32);
+        let count = (record.range(2, 12) as u32).max(size.operations as u32 / 100);
         let count = count.min(100_000);
         let balance = record.range(20, 400) as i64;
         // Each kind may be rare or frequent, never absent.
@@ -35,12 +34,12 @@ impl Plan {
             WorkloadKind::Append => Workload::Append { lists: count },
         };
         // With this mean the pauses of a client fill the time until the horizon.
-        let pauses = (size.steps as u64 * (100 - burst)).div_ceil(100).max(1);
-        Self { workload, steps: size.steps, weights, hot, burst, pause_us: size.horizon_us / pauses }
+        let pauses = (size.share(1) as u64 * (100 - burst)).div_ceil(100).max(1);
+        Self { workload, weights, hot, burst, pause_us: size.horizon_us / pauses }
     }
 
-    pub(super) fn program(&self, id: u32, region: &mut Region<'_>) -> ClientProgram {
-        let steps = (0..self.steps).map(|_| self.step(&mut region.record())).collect();
+    pub(super) fn program(&self, id: u32, steps: usize, region: &mut Region<'_>) -> ClientProgram {
+        let steps = (0..steps).map(|_| self.step(&mut region.record())).collect();
         ClientProgram { id, steps }
     }
 

@@ -287,7 +287,7 @@ impl Universe {
             ("read error", disks.eio_reads),
             ("write error", disks.eio_writes),
             ("sync error", disks.eio_syncs),
-            ("disk stall", disks.stalls),
+            ("slow disk operation", disks.stalls),
             ("write lost", disks.lost_pieces),
             ("write torn", disks.torn_writes),
             ("directory entry lost", disks.lost_entries),

@@ -34,7 +34,7 @@ impl Universe {
     /// A node has become the leader of a term.
     pub fn note_leader(&self, node: u8) {
         let Some(longest) = self.reigns.longest.get() else { return };
-        self.count("short-reigns");
+        self.count("short reigns");
         let (unreachable, messages) = {
             let mut rng = self.reigns.rng.borrow_mut();
             (rng.next_u64(), (rng.next_u64() % (u64::from(longest) + 1)) as u32)
