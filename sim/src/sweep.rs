@@ -8,7 +8,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use scenarios::{Overrides, Scenario};
+use scenarios::{FaultsMode, Overrides, Scenario};
 use serde::Serialize;
 
 use crate::digest::Digest;
@@ -57,6 +57,8 @@ pub struct Summary {
     pub skipped: u64,
     /// Universes by scenario.
     pub scenarios: BTreeMap<String, u64>,
+    /// Whether every kind of fault could fire.
+    pub hostile: bool,
     /// What happened in all of them.
     pub counts: Counts,
     /// Comparisons by checker.
@@ -85,7 +87,8 @@ pub fn sweep(options: &Options) -> Result<Summary, trace::Error> {
     let (sender, receiver) = mpsc::channel::<Played>();
     let total = options.seeds.end - options.seeds.start;
     let bar = progress_bar(total, options.progress);
-    let mut summary = Summary::default();
+    let hostile = options.overrides.faults.unwrap_or_default() == FaultsMode::Full;
+    let mut summary = Summary { hostile, ..Summary::default() };
     let mut cpu = Vec::new();
     let mut result = Ok(());
     std::thread::scope(|scope| {
@@ -234,7 +237,7 @@ impl Summary {
         );
         row("faults", faults(&counts.faults));
         let missing: Vec<&str> = FAULTS.into_iter().filter(|kind| !counts.faults.contains_key(*kind)).collect();
-        if !missing.is_empty() {
+        if self.hostile && !missing.is_empty() {
             row("", format!("never fired: {}", missing.join(", ")));
         }
         row("checked", by_name(&self.checks));

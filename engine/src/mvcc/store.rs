@@ -71,7 +71,8 @@ impl<S: Storage> Store<S> {
     /// Scans a range of keys as of a position, both ways.
     pub fn snapshot_scan(&self, range: KeyRange, at: Version) -> Result<Scan<'_>, Error> {
         self.check_readable(at)?;
-        Ok(Box::new(SnapshotScan::new(self.storage.scan(layout::versions_in(&range)), at)))
+        let versions = self.storage.scan_keys(layout::versions_in(&range));
+        Ok(Box::new(SnapshotScan::new(&self.storage, versions, at)))
     }
 
     fn check_readable(&self, at: Version) -> Result<(), Error> {
