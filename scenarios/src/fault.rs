@@ -74,11 +74,12 @@ pub enum FaultKind {
         sync_ppm: u32,
     },
     /// For a while no leader lasts: each one reaches only some of the other nodes, and soon none, until there is another.
+    /// Some do not notice, because their clocks stand still.
     /// What Raft's hardest rules are about (figure 8 of its paper) happens when leaders replicate a little and are gone.
     ShortReigns {
         /// For how long.
         for_us: u64,
-        /// After how many messages from other nodes a leader is alone, at most.
+        /// After how many messages from other nodes a leader is alone, at most; for some it is twenty times as many.
         messages: u32,
     },
     /// All messages take longer.

@@ -122,7 +122,7 @@ impl Size {
         let nodes = overrides.nodes.unwrap_or(nodes).max(1);
         let operations = overrides.ops.unwrap_or(operations);
         let clients = overrides.clients.unwrap_or(clients.min(operations as u32)).max(1);
-        let unsettled = record.percent(12);
+        let unsettled = record.percent(16);
         Self { nodes, clients, operations, horizon_us, unsettled }
     }
 
