@@ -64,7 +64,7 @@ impl Universe {
             (rng.next_u64(), (rng.next_u64() % (u64::from(longest) + 1)) as u32)
         };
         // Some reigns last long enough for clients to see two leaders at work.
-        let messages = if bits >> 32 & 3 == 0 { messages * LONGER } else { messages };
+        let messages = if (bits >> 32).is_multiple_of(4) { messages * LONGER } else { messages };
         let leader = Leader { node, messages, stops: bits & 1 == 1 };
         if messages == 0 {
             self.depose(leader);
