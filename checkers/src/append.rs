@@ -1,127 +1,178 @@
-//! Strong snapshot isolation, judged from list-append histories alone.
+//! Strong snapshot isolation, judged from lists and appends alone.
 //!
-//! After Kingsbury and Alvaro, "Elle: Inferring Isolation Anomalies from Experimental Observations" (VLDB 2020), with
-//! Adya's names. A list shows the order in which its elements were written, and every element tells its writer, so the
-//! reads alone give the dependencies between transactions: who wrote after whom (ww), read from whom (wr), and read
-//! what somebody then overwrote (rw). Positions that the database reports are ignored: it may lie about them.
+//! Elements are unique, so a list that was read tells which appends came before it and in which order. From that the
+//! checker infers, for every list, which transaction appended after which (ww), read from which (wr), and read a state
+//! without the append of which (rw), and asks whether all of them fit on one [`timeline`] (Kingsbury & Alvaro, "Elle",
+//! VLDB 2020; names of anomalies after Adya). Commit positions that the database reports play no part. Rows are not
+//! judged; the `snapshot` checker does so.
 //!
-//! First come single observations that no snapshot could give, then cycles of dependencies. With the two moments of a
-//! transaction, its start (the snapshot) and its commit, every dependency puts one moment before another: ww and wr the
-//! writer's commit before the other's start (two writers of a key are never concurrent under snapshot isolation), rw
-//! the reader's start before the other's commit, and real time a completion before what is invoked after it. A history
-//! is impossible exactly if moments precede each other in a circle (Fekete et al., "Making Snapshot Isolation
-//! Serializable", 2005; Cerone and Gotsman, "Analysing Snapshot Isolation", 2018). Write skew makes no circle.
-//!
-//! Of a transaction of unknown outcome nothing is taken until one of its elements is seen: then it has committed, and
-//! what it read is as good as any other read. Appends of unknown outcome that nobody saw may not exist.
+//! Only transactions that certainly committed say anything: those that were acknowledged, and those of unknown outcome
+//! of which one of the former read an element, since what is read was committed. The reads of the latter count as well:
+//! they were answered before the commit was lost, and it is the whole transaction that committed. If nobody saw it, it
+//! may have aborted, and neither its appends nor its reads mean anything. That its appends are read nowhere does not
+//! say either that it aborted, so it makes no edge. The appends of a committed transaction which no read shows stand
+//! after all that were read, in an order among each other that is left open.
 
-mod graph;
-#[cfg(test)]
-mod tests;
+mod search;
+mod timeline;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use timeline::{Point, Timeline, Why};
+
 use crate::history::{Micro, Outcome, Transaction, ambiguous_append};
 use crate::{Verdict, Violation};
-use graph::{Edge, Graph};
 
-/// A list and one of its elements.
-type Element = (u64, i64);
-
-/// Checks the lists that transactions read against strong snapshot isolation. A transaction that asked for a historic
-/// snapshot is not bound to see what was acknowledged before it.
+/// Checks that lists were read and appended to under strong snapshot isolation.
 ///
-/// Gives up on a history where an element was appended to a list more than once, since reads do not tell whose it is.
+/// A transaction that asked for a historic snapshot need not see what was acknowledged before it, and is bound by all
+/// else. Gives up on a history where an element was appended to a list more than once.
 pub fn check(transactions: &[Transaction]) -> Verdict {
     if let Some(reason) = ambiguous_append(transactions) {
         return Verdict::GaveUp { reason, comparisons: 0 };
     }
-    let mut check = Check::new(transactions);
-    match check.run() {
-        Ok(()) => Verdict::Pass { comparisons: check.comparisons },
+    match judge(transactions) {
+        Ok(comparisons) => Verdict::Pass { comparisons },
         Err(violation) => Verdict::Fail(violation),
     }
 }
 
-struct Check<'a> {
-    transactions: &'a [Transaction],
-    /// Who appended each element, as a place in the history.
-    writers: BTreeMap<Element, usize>,
-    /// Elements after which their transaction appended more to the same list, with what it appended next.
-    intermediate: BTreeMap<Element, i64>,
-    /// What each transaction saw of each list when it first read it, without its own appends.
-    reads: Vec<BTreeMap<u64, Vec<i64>>>,
-    /// Whether each transaction is known to have committed.
-    committed: Vec<bool>,
-    /// The longest read of each list, which all others begin.
-    orders: BTreeMap<u64, Vec<i64>>,
-    comparisons: u64,
+/// How many reads and edges agree.
+fn judge(transactions: &[Transaction]) -> Result<u64, Violation> {
+    let mut inference = Inference::new(transactions);
+    inference.observe()?;
+    Ok(inference.compared + inference.timeline()?.fit()?)
 }
 
-impl<'a> Check<'a> {
+/// One append.
+struct Append {
+    /// Its transaction's place in the history.
+    writer: usize,
+    /// What the transaction appended to this list just before it.
+    previous: Option<i64>,
+    /// Whether the transaction appended nothing to this list after it.
+    last: bool,
+    /// Where it stands in the list, once it was read.
+    position: Option<usize>,
+}
+
+/// What is known of one list: the longest prefix of it that was read.
+#[derive(Default)]
+struct List<'a> {
+    elements: &'a [i64],
+    /// Who appended each.
+    writers: Vec<usize>,
+    /// Who read that far first.
+    reader: usize,
+    /// The appends of committed transactions that nobody read.
+    unread: Vec<(usize, i64)>,
+    /// The moment before these, and after whoever read the list to its end.
+    end: Option<Point>,
+}
+
+/// What a committed transaction read of a list before its own appends: one version, however often it read it.
+struct Read<'a> {
+    reader: usize,
+    key: u64,
+    /// All that the first read returned.
+    elements: &'a [i64],
+    /// How many of these the transaction did not append itself.
+    version: usize,
+    /// The first element that the transaction itself appends to the list.
+    own: Option<i64>,
+}
+
+/// What follows from the reads of committed transactions.
+struct Inference<'a> {
+    transactions: &'a [Transaction],
+    /// By list and element.
+    appends: BTreeMap<(u64, i64), Append>,
+    lists: BTreeMap<u64, List<'a>>,
+    /// By place in the history: whether the transaction certainly committed.
+    committed: Vec<bool>,
+    reads: Vec<Read<'a>>,
+    compared: u64,
+}
+
+impl<'a> Inference<'a> {
     fn new(transactions: &'a [Transaction]) -> Self {
-        let (mut writers, mut intermediate) = (BTreeMap::new(), BTreeMap::new());
-        for (at, transaction) in transactions.iter().enumerate() {
-            let mut last = BTreeMap::new();
+        let mut appends: BTreeMap<(u64, i64), Append> = BTreeMap::new();
+        let mut latest = BTreeMap::new();
+        for (writer, transaction) in transactions.iter().enumerate() {
+            latest.clear();
             for micro in &transaction.operations {
-                if let &Micro::Append { key, element } = micro {
-                    writers.insert((key, element), at);
-                    intermediate.extend(last.insert(key, element).map(|earlier| ((key, earlier), element)));
+                if let Micro::Append { key, element } = micro {
+                    let previous = latest.insert(*key, *element);
+                    if let Some(append) = previous.and_then(|previous| appends.get_mut(&(*key, previous))) {
+                        append.last = false;
+                    }
+                    appends.insert((*key, *element), Append { writer, previous, last: true, position: None });
                 }
             }
         }
-        let committed = transactions.iter().map(|transaction| transaction.outcome == Outcome::Ok).collect();
         Self {
             transactions,
-            writers,
-            intermediate,
-            reads: vec![BTreeMap::new(); transactions.len()],
-            committed,
-            orders: BTreeMap::new(),
-            comparisons: 0,
+            appends,
+            lists: BTreeMap::new(),
+            committed: transactions.iter().map(|transaction| transaction.outcome == Outcome::Ok).collect(),
+            reads: Vec::new(),
+            compared: 0,
         }
     }
 
-    fn run(&mut self) -> Result<(), Violation> {
-        for at in 0..self.transactions.len() {
-            if self.transactions[at].outcome != Outcome::Failed {
-                self.internal(at)?;
+    /// Takes in what every committed transaction read, and finds which those are.
+    fn observe(&mut self) -> Result<(), Violation> {
+        let mut queue: Vec<usize> = (0..self.transactions.len()).filter(|at| self.committed[*at]).collect();
+        let mut next = 0;
+        while let Some(&reader) = queue.get(next) {
+            next += 1;
+            let first = self.reads.len();
+            self.internal(reader)?;
+            for at in first..self.reads.len() {
+                self.extend(at, &mut queue)?;
             }
         }
-        self.find_committed();
-        for at in 0..self.transactions.len() {
-            if self.committed[at] {
-                self.external(at)?;
-            }
-        }
-        self.lost_updates()?;
-        self.cycles()
+        Ok(())
     }
 
-    /// A transaction sees its own appends, in their place, and else one unchanging state of each list.
-    fn internal(&mut self, at: usize) -> Result<(), Violation> {
-        let transaction = &self.transactions[at];
-        let mut own: BTreeMap<u64, Vec<i64>> = BTreeMap::new();
+    /// Holds the reads of one transaction against each other and its own appends.
+    fn internal(&mut self, reader: usize) -> Result<(), Violation> {
+        let transaction = &self.transactions[reader];
+        // By list: what it appended so far, and where its first read is.
+        let mut known: BTreeMap<u64, (Vec<i64>, Option<usize>)> = BTreeMap::new();
         for micro in &transaction.operations {
             match micro {
-                Micro::Append { key, element } => own.entry(*key).or_default().push(*element),
+                Micro::Append { key, element } => {
+                    let (own, read) = known.entry(*key).or_default();
+                    own.push(*element);
+                    if let Some(read) = *read {
+                        self.reads[read].own.get_or_insert(*element);
+                    }
+                }
                 Micro::ReadList { key, elements } => {
-                    self.comparisons += 1;
-                    let own = own.get(key).map_or(&[][..], Vec::as_slice);
-                    let Some(base) = elements.strip_suffix(own) else {
-                        let message = format!(
-                            "T{} read list {key} as {elements:?} after it had appended {own:?}",
-                            transaction.id
-                        );
-                        return Err(violation("internal", message, [transaction]));
+                    self.compared += 1;
+                    let (own, read) = known.entry(*key).or_default();
+                    let Some(external) = elements.strip_suffix(own.as_slice()) else {
+                        let message = format!("T{} appended {own:?} to list {key} and did not read it", transaction.id);
+                        return Err(violation(
+                            "internal",
+                            message,
+                            transaction,
+                            vec![shows(transaction, *key, elements)],
+                        ));
                     };
-                    let first = self.reads[at].entry(*key).or_insert_with(|| base.to_vec());
-                    if first != base {
-                        let message = format!(
-                            "T{} read list {key} as {base:?}, and before that as {first:?} (its own appends left out)",
-                            transaction.id
-                        );
-                        return Err(violation("internal", message, [transaction]));
+                    if let Some(first) = *read {
+                        let first = &self.reads[first];
+                        if external != &first.elements[..first.version] {
+                            let message = format!("T{} read list {key} twice and saw it change", transaction.id);
+                            let evidence =
+                                vec![shows(transaction, *key, first.elements), shows(transaction, *key, elements)];
+                            return Err(violation("internal", message, transaction, evidence));
+                        }
+                    } else {
+                        *read = Some(self.reads.len());
+                        let (version, own) = (external.len(), own.first().copied());
+                        self.reads.push(Read { reader, key: *key, elements, version, own });
                     }
                 }
                 Micro::Read { .. } | Micro::Write { .. } => {}
@@ -130,208 +181,184 @@ impl<'a> Check<'a> {
         Ok(())
     }
 
-    /// Transactions of unknown outcome have committed if somebody who has saw an element of theirs.
-    fn find_committed(&mut self) {
-        let mut news: Vec<usize> = (0..self.transactions.len()).filter(|&at| self.committed[at]).collect();
-        while let Some(reader) = news.pop() {
-            for (&key, elements) in &self.reads[reader] {
-                for &element in elements {
-                    if let Some(&writer) = self.writers.get(&(key, element))
-                        && self.transactions[writer].outcome == Outcome::Unknown
-                        && !std::mem::replace(&mut self.committed[writer], true)
-                    {
-                        news.push(writer);
-                    }
-                }
+    /// Holds one read against the longest one of its list, which it may become itself.
+    fn extend(&mut self, read: usize, queue: &mut Vec<usize>) -> Result<(), Violation> {
+        let &Read { reader, key, elements, version, .. } = &self.reads[read];
+        let elements = &elements[..version];
+        let list = self.lists.entry(key).or_default();
+        let common = list.elements.len().min(version);
+        if list.elements[..common] != elements[..common] {
+            let (longest, other) = (list.elements, list.reader);
+            let same = longest.iter().zip(elements).take_while(|(one, other)| one == other).count();
+            self.authors(read, same)?;
+            let [one, two] = [other, reader].map(|at| &self.transactions[at]);
+            let message = format!("T{} and T{} saw list {key} in different orders", one.id, two.id);
+            let evidence = vec![shows(one, key, longest), shows(two, key, elements)];
+            return Err(violation("incompatible-order", message, two, evidence));
+        }
+        if common == version {
+            return Ok(());
+        }
+        let authors = self.authors(read, common)?;
+        let list = self.lists.entry(key).or_default();
+        (list.elements, list.reader) = (elements, reader);
+        for (position, writer) in (common..).zip(&authors) {
+            if let Some(append) = self.appends.get_mut(&(key, elements[position])) {
+                append.position = Some(position);
+            }
+            if !self.committed[*writer] {
+                self.committed[*writer] = true;
+                queue.push(*writer);
             }
         }
+        list.writers.extend(authors);
+        Ok(())
     }
 
-    /// What a transaction saw of others was appended, once, by somebody who did not fail, and is a beginning of what
-    /// everybody else saw.
-    fn external(&mut self, at: usize) -> Result<(), Violation> {
-        let transaction = &self.transactions[at];
+    /// Who appended the elements of a read from the place `from`, up to which it agrees with the longest one.
+    fn authors(&self, read: usize, from: usize) -> Result<Vec<usize>, Violation> {
+        let &Read { reader, key, elements, version, .. } = &self.reads[read];
+        let (transaction, elements) = (&self.transactions[reader], &elements[..version]);
         let name = transaction.id;
-        for (&key, elements) in &self.reads[at] {
-            let mut seen = BTreeSet::new();
-            for &element in elements {
-                self.comparisons += 1;
-                if !seen.insert(element) {
-                    let message = format!("T{name} read {element} twice in list {key}: {elements:?}");
-                    return Err(violation("duplicate-elements", message, [transaction]));
-                }
-                let Some(&writer) = self.writers.get(&(key, element)) else {
-                    let message = format!("T{name} read {element} in list {key}, which nobody appended");
-                    return Err(violation("garbage-read", message, [transaction]));
+        let mut seen = BTreeSet::new();
+        let mut authors = Vec::with_capacity(version - from);
+        for (position, element) in elements.iter().enumerate().skip(from) {
+            let Some(append) = self.appends.get(&(key, *element)) else {
+                let message = format!("T{name} read {element} in list {key}, which nobody appended");
+                return Err(violation("garbage-read", message, transaction, vec![shows(transaction, key, elements)]));
+            };
+            let writer = &self.transactions[append.writer];
+            if writer.outcome == Outcome::Failed {
+                let mut evidence = vec![
+                    format!("T{} appended {element} to list {key} and failed", writer.id),
+                    shows(transaction, key, elements),
+                ];
+                let over = elements[position..].iter().find_map(|element| {
+                    let by = &self.transactions[self.appends.get(&(key, *element))?.writer];
+                    (by.outcome != Outcome::Failed).then_some((by.id, *element))
+                });
+                let (anomaly, message) = match over {
+                    Some((by, element)) => {
+                        evidence.insert(1, format!("T{by} appended {element} after it"));
+                        ("dirty-update", format!("T{by} updated list {key} on top of T{}, which failed", writer.id))
+                    }
+                    None => ("G1a", format!("T{name} read an append of T{} to list {key}, which failed", writer.id)),
                 };
-                let writer = &self.transactions[writer];
-                if writer.id == name {
-                    let message = format!("T{name} read {element} in list {key} before it appended it");
-                    return Err(violation("future-read", message, [transaction]));
-                }
-                if writer.outcome == Outcome::Failed {
-                    let message =
-                        format!("T{name} read {element} in list {key}, which T{} appended and failed", writer.id);
-                    return Err(violation("G1a", message, [writer, transaction]));
-                }
+                return Err(violation(anomaly, message, transaction, evidence));
             }
-            for (place, &element) in elements.iter().enumerate() {
-                if let Some(next) = self.intermediate.get(&(key, element))
-                    && elements.get(place + 1) != Some(next)
-                {
-                    let writer = &self.transactions[self.writers[&(key, element)]];
-                    let message = format!(
-                        "T{name} read {element} in list {key} without {next}, which T{} appended next",
-                        writer.id
-                    );
-                    return Err(violation("G1b", message, [writer, transaction]));
-                }
+            if append.position.is_some_and(|position| position < from) || !seen.insert(*element) {
+                let message = format!("T{name} read {element} twice in list {key}");
+                return Err(violation(
+                    "duplicate-elements",
+                    message,
+                    transaction,
+                    vec![shows(transaction, key, elements)],
+                ));
             }
-            let order = self.orders.entry(key).or_default();
-            if !order.starts_with(elements) {
-                if !elements.starts_with(order) {
-                    let message =
-                        format!("T{name} read list {key} as {elements:?}, and another transaction as {order:?}");
-                    return Err(violation("incompatible-order", message, [transaction]));
-                }
-                order.clone_from(elements);
-            }
+            authors.push(append.writer);
         }
-        Ok(())
+        Ok(authors)
     }
 
-    /// No two transactions append to the same list after they saw the same state of it.
-    fn lost_updates(&mut self) -> Result<(), Violation> {
-        let mut updaters: BTreeMap<(u64, usize), usize> = BTreeMap::new();
-        for (at, transaction) in self.transactions.iter().enumerate().filter(|&(at, _)| self.committed[at]) {
-            let appended = transaction.operations.iter().filter_map(|micro| match micro {
-                Micro::Append { key, .. } => Some(*key),
-                _ => None,
-            });
-            for key in appended.collect::<BTreeSet<u64>>() {
-                let Some(elements) = self.reads[at].get(&key) else { continue };
-                self.comparisons += 1;
-                if let Some(other) = updaters.insert((key, elements.len()), at) {
-                    let other = &self.transactions[other];
-                    let message = format!(
-                        "T{} and T{} both read list {key} as {elements:?}, and both appended to it",
-                        other.id, transaction.id
-                    );
-                    return Err(violation("lost-update", message, [other, transaction]));
-                }
+    /// Infers who came before whom.
+    fn timeline(&mut self) -> Result<Timeline<'a>, Violation> {
+        let mut timeline = Timeline::new(self.transactions, &self.committed);
+        for (&(key, element), append) in &self.appends {
+            if !self.committed[append.writer] {
+                continue;
             }
-        }
-        Ok(())
-    }
-
-    /// No moments precede each other in a circle.
-    fn cycles(&mut self) -> Result<(), Violation> {
-        let graph = self.graph();
-        self.comparisons += graph.edges();
-        let Some(cycle) = graph.worst_cycle() else { return Ok(()) };
-        let names: Vec<String> = cycle.steps.iter().map(|&(from, _, _)| self.name(from)).collect();
-        let message = format!("{} depend on each other in a circle", names.join(", "));
-        let mut evidence: Vec<String> =
-            cycle.steps.iter().map(|&(from, edge, to)| self.explain(from, edge, to)).collect();
-        evidence.extend(cycle.steps.iter().map(|&(from, _, _)| show(&self.transactions[from])));
-        Err(Violation { checker: "append", anomaly: cycle.class(), message, evidence, at: None })
-    }
-
-    fn graph(&self) -> Graph {
-        let mut graph = Graph::new(self.transactions.len());
-        let read: BTreeSet<Element> =
-            self.orders.iter().flat_map(|(&key, order)| order.iter().map(move |&element| (key, element))).collect();
-        let mut unread: BTreeMap<u64, BTreeSet<usize>> = BTreeMap::new();
-        for (&element, &writer) in self.writers.iter().filter(|&(element, _)| !read.contains(element)) {
-            if self.committed[writer] {
-                unread.entry(element.0).or_default().insert(writer);
-            }
-        }
-        let mut ends = BTreeMap::new();
-        for (&key, order) in &self.orders {
-            let writers: Vec<usize> = order.iter().map(|&element| self.writers[&(key, element)]).collect();
-            for pair in writers.windows(2).filter(|pair| pair[0] != pair[1]) {
-                graph.write_write(pair[0], pair[1], key);
-            }
-            if let Some(unread) = unread.get(&key) {
-                // What is committed and in no read comes after the longest one.
-                ends.insert(key, graph.before_commits(unread));
-                if let Some(&last) = writers.last() {
-                    for &writer in unread {
-                        graph.write_write(last, writer, key);
+            let before = append.previous.and_then(|previous| self.appends.get(&(key, previous)));
+            match append.position {
+                None => self.lists.entry(key).or_default().unread.push((append.writer, element)),
+                Some(position) => {
+                    if let (Some(previous), Some(before)) = (append.previous, before)
+                        && before.position.is_none_or(|before| before > position)
+                    {
+                        let (list, name) = (&self.lists[&key], self.transactions[append.writer].id);
+                        let reader = &self.transactions[list.reader];
+                        let message = format!("T{name} appended {previous} to list {key} before {element}");
+                        let evidence = vec![message.clone(), shows(reader, key, list.elements)];
+                        let message = format!("{message}, but the list does not have it there");
+                        return Err(violation("incompatible-order", message, reader, evidence));
                     }
                 }
             }
         }
-        for (at, reads) in self.reads.iter().enumerate().filter(|&(at, _)| self.committed[at]) {
-            for (key, elements) in reads {
-                if let Some(last) = elements.last() {
-                    graph.write_read(self.writers[&(*key, *last)], at, *key);
-                }
-                match self.orders[key].get(elements.len()) {
-                    Some(next) if self.writers[&(*key, *next)] != at => {
-                        graph.read_write(at, self.writers[&(*key, *next)], *key);
-                    }
-                    // After its own append there is an edge between writers, which says more.
-                    Some(_) => {}
-                    None => {
-                        if let Some(&end) = ends.get(key) {
-                            graph.read_before(at, end, *key);
-                        }
-                    }
+        for (&key, list) in &mut self.lists {
+            for (at, pair) in list.writers.windows(2).enumerate() {
+                let (before, element) = (list.elements[at], list.elements[at + 1]);
+                timeline.depends(pair[0], pair[1], Why::Ww { key, before, element, unread: false });
+            }
+            if list.unread.is_empty() {
+                continue;
+            }
+            let end = *list.end.insert(timeline.point());
+            for &(writer, element) in &list.unread {
+                timeline.commits_after(end, writer, Why::Unread { element });
+                if let (Some(&before), Some(&last)) = (list.elements.last(), list.writers.last()) {
+                    timeline.depends(last, writer, Why::Ww { key, before, element, unread: true });
                 }
             }
         }
-        let committed = self.transactions.iter().enumerate().filter(|&(at, _)| self.committed[at]);
-        graph.real_time(committed.map(|(at, transaction)| {
-            // A historic snapshot can be of any age; but it is older than any that is asked for later.
-            (at, (!transaction.historic).then_some(transaction.invoke), transaction.acknowledged())
-        }));
-        graph
-    }
-
-    fn name(&self, at: usize) -> String {
-        format!("T{}", self.transactions[at].id)
-    }
-
-    /// The observation behind an edge.
-    fn explain(&self, from: usize, edge: Edge, to: usize) -> String {
-        let (one, other) = (self.name(from), self.name(to));
-        let appended = |at: usize, key: u64| {
-            let elements = self.transactions[at].operations.iter().filter_map(move |micro| match *micro {
-                Micro::Append { key: list, element } if list == key => Some(element.to_string()),
-                _ => None,
-            });
-            elements.collect::<Vec<_>>().join(", ")
-        };
-        match edge {
-            Edge::WriteWrite(key) => format!(
-                "{one} ─ww→ {other}: {other} appended {} to list {key} after {one}'s {}",
-                appended(to, key),
-                appended(from, key)
-            ),
-            Edge::WriteRead(key) => {
-                format!("{one} ─wr→ {other}: {other} read list {key} with {one}'s {}", appended(from, key))
+        let mut updates = BTreeMap::new();
+        for read in &self.reads {
+            let &Read { reader, key, elements, version, own } = read;
+            let (list, transaction) = (&self.lists[&key], &self.transactions[reader]);
+            let seen = version.checked_sub(1).map(|last| (list.elements[last], list.writers[last]));
+            if let Some(own) = own {
+                if self.appends[&(key, own)].position.is_some_and(|position| position < version) {
+                    let name = transaction.id;
+                    let (anomaly, message) = if version < elements.len() {
+                        ("duplicate-elements", format!("T{name} read its {own} in list {key} twice"))
+                    } else {
+                        ("future-read", format!("T{name} read {own} in list {key} before it appended it"))
+                    };
+                    return Err(violation(anomaly, message, transaction, vec![shows(transaction, key, elements)]));
+                }
+                if let Some(other) = updates.insert((key, version), reader) {
+                    let [one, two] = [other, reader].map(|at| &self.transactions[at]);
+                    let message = format!("T{} and T{} updated the same version of list {key}", one.id, two.id);
+                    let evidence = [(one, two), (two, one)].map(|(by, other)| {
+                        format!("{}, then appended to it, as T{} did", shows(by, key, &elements[..version]), other.id)
+                    });
+                    return Err(violation("lost-update", message, two, evidence.to_vec()));
+                }
             }
-            Edge::ReadWrite(key) => {
-                format!("{one} ─rw→ {other}: {one} read list {key} without {other}'s {}", appended(to, key))
+            if let Some((element, writer)) = seen {
+                if !self.appends[&(key, element)].last {
+                    let (name, writer) = (transaction.id, self.transactions[writer].id);
+                    let message = format!("T{name} read list {key} in the middle of the appends of T{writer}");
+                    let evidence = vec![
+                        format!("T{writer} appended more to list {key} after {element}"),
+                        shows(transaction, key, elements),
+                    ];
+                    return Err(violation("G1b", message, transaction, evidence));
+                }
+                timeline.depends(writer, reader, Why::Wr { key, element });
             }
-            Edge::RealTime => format!(
-                "{one} ─rt→ {other}: {one} was over at {} ns, before {other} began at {} ns",
-                self.transactions[from].complete.unwrap_or_default(),
-                self.transactions[to].invoke
-            ),
+            let seen = seen.map(|(element, _)| element);
+            if let (Some(&element), Some(&writer)) = (list.elements.get(version), list.writers.get(version)) {
+                timeline.misses(reader, writer, Why::Rw { key, seen, element });
+            } else if let Some(end) = list.end {
+                timeline.begins_before(reader, end, Why::End { key, seen });
+            }
         }
+        Ok(timeline)
     }
 }
 
-fn show(transaction: &Transaction) -> String {
-    let Transaction { id, client, invoke, complete, outcome, operations, .. } = transaction;
-    let complete = complete.map_or("?".to_string(), |time| time.to_string());
-    format!("T{id} of client {client} [{invoke}, {complete}] {outcome:?}: {operations:?}")
+/// What became visible when `by` was over.
+fn violation(anomaly: &str, message: String, by: &Transaction, evidence: Vec<String>) -> Violation {
+    Violation { checker: "append", anomaly: anomaly.into(), message, evidence, at: by.complete }
 }
 
-fn violation<'a>(anomaly: &str, message: String, transactions: impl IntoIterator<Item = &'a Transaction>) -> Violation {
-    let evidence = transactions.into_iter().map(show).collect();
-    Violation { checker: "append", anomaly: anomaly.into(), message, evidence, at: None }
+/// The line of evidence that a transaction read a list.
+fn shows(reader: &Transaction, key: u64, elements: &[i64]) -> String {
+    let time = |time: Option<u64>| time.map_or("?".into(), |time| time.to_string());
+    format!("T{} [{}, {}] read list {key} as {elements:?}", reader.id, reader.invoke, time(reader.complete))
 }
+
+#[cfg(test)]
+mod model;
+#[cfg(test)]
+mod tests;
