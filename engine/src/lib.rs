@@ -3,6 +3,10 @@
 //! The engine does no I/O of its own: time, messages, a [`disk::Disk`] and a seed come in, messages and replies go
 //! out. A host (the simulator, or a server) moves bytes and time. Each module knows only those above it in this list.
 
+#[cfg(test)]
+#[macro_use]
+mod golden;
+
 pub mod disk;
 pub mod encoding;
 pub mod storage;

@@ -12,7 +12,6 @@ use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt::Write as _;
 use std::ops::Bound;
-use std::path::Path;
 
 use goldenscript::ArgumentConsumer;
 
@@ -242,27 +241,8 @@ fn show_conflict(conflict: &crate::mvcc::Conflict) -> String {
     }
 }
 
-macro_rules! scripts {
-    ($($name:ident),* $(,)?) => {
-        $(#[test]
-        fn $name() {
-            let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/mvcc/testscripts");
-            let mut runner = Runner { store: Store::new(Memory::new()).unwrap(), running: BTreeMap::new() };
-            goldenscript::run(&mut runner, scripts.join(stringify!($name))).unwrap();
-        })*
-
-        /// A script that no test runs would prove nothing.
-        #[test]
-        fn all_scripts_run() {
-            let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/mvcc/testscripts");
-            let names = std::fs::read_dir(scripts).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-            let names: std::collections::BTreeSet<String> = names.collect();
-            assert_eq!(names, [$(stringify!($name).to_string()),*].into());
-        }
-    };
-}
-
-scripts! {
+golden_scripts! {
+    "mvcc/testscripts", Runner { store: Store::new(Memory::new()).unwrap(), running: BTreeMap::new() };
     collect,
     conflicts,
     own_writes,

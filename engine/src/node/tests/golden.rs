@@ -11,7 +11,6 @@
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt::Write as _;
-use std::path::Path;
 
 use goldenscript::ArgumentConsumer;
 
@@ -235,26 +234,8 @@ fn answer(body: &ReplyBody) -> String {
     }
 }
 
-macro_rules! scripts {
-    ($($name:ident),* $(,)?) => {
-        $(#[test]
-        fn $name() {
-            let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/node/testscripts");
-            goldenscript::run(&mut Runner::default(), scripts.join(stringify!($name))).unwrap();
-        })*
-
-        /// A script that no test runs would prove nothing.
-        #[test]
-        fn all_scripts_run() {
-            let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/node/testscripts");
-            let names = std::fs::read_dir(scripts).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-            let names: std::collections::BTreeSet<String> = names.collect();
-            assert_eq!(names, [$(stringify!($name).to_string()),*].into());
-        }
-    };
-}
-
-scripts! {
+golden_scripts! {
+    "node/testscripts", Runner::default();
     basics,
     collection,
     duplicates,

@@ -379,24 +379,8 @@ impl Runner for Script {
     }
 }
 
-fn run(name: &str) {
-    let path = format!("{}/src/raft/tests/scripts/{name}", env!("CARGO_MANIFEST_DIR"));
-    goldenscript::run(&mut Script::default(), path).unwrap();
-}
-
-/// One test for each script.
-macro_rules! scripts {
-    ($($name:ident),* $(,)?) => {
-        $(
-            #[test]
-            fn $name() {
-                run(stringify!($name));
-            }
-        )*
-    };
-}
-
-scripts!(
+golden_scripts! {
+    "raft/tests/scripts", Script::default();
     check_quorum,
     commit,
     conflict,
@@ -411,4 +395,4 @@ scripts!(
     stale_messages,
     up_to_date,
     vote_once,
-);
+}

@@ -5,7 +5,6 @@
 
 use std::error::Error;
 use std::fmt::Write as _;
-use std::path::Path;
 
 use super::database::Database;
 use crate::sql::types::{DataType, Value};
@@ -93,27 +92,8 @@ fn show(sql: &str, output: &Output) -> String {
     }
 }
 
-macro_rules! scripts {
-    ($($name:ident),* $(,)?) => {
-        $(#[test]
-        fn $name() {
-            let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/sql/testscripts");
-            let mut runner = Runner { database: Database::new(), params: Vec::new() };
-            goldenscript::run(&mut runner, scripts.join(stringify!($name))).unwrap();
-        })*
-
-        /// A script that no test runs would prove nothing.
-        #[test]
-        fn all_scripts_run() {
-            let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/sql/testscripts");
-            let names = std::fs::read_dir(scripts).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-            let names: std::collections::BTreeSet<String> = names.collect();
-            assert_eq!(names, [$(stringify!($name).to_string()),*].into());
-        }
-    };
-}
-
-scripts! {
+golden_scripts! {
+    "sql/testscripts", Runner { database: Database::new(), params: Vec::new() };
     access_paths,
     create_table,
     delete,
