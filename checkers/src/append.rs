@@ -2,7 +2,7 @@
 //!
 //! Elements are unique, so a list that was read tells which appends came before it and in which order. From that the
 //! checker infers, for every list, which transaction appended after which (ww), read from which (wr), and read a state
-//! without the append of which (rw), and asks whether all of them fit on one [`timeline`] (Kingsbury & Alvaro, "Elle",
+//! without the append of which (rw), and asks whether all of them fit on one `timeline` (Kingsbury & Alvaro, "Elle",
 //! VLDB 2020; names of anomalies after Adya). Commit positions that the database reports play no part. Rows are not
 //! judged; the `snapshot` checker does so.
 //!

@@ -14,6 +14,7 @@ mod logging;
 pub mod network;
 mod play;
 pub mod report;
+pub mod story;
 pub mod sweep;
 pub mod trace;
 pub mod universe;

@@ -84,9 +84,10 @@ fn play_here(scenario: &Scenario) -> Report {
             digest: String::new(),
             counts: Counts::default(),
             checks: Vec::new(),
+            story: Vec::new(),
         }
     });
-    let Played { outcome, digest, counts, checks } = played;
+    let Played { outcome, digest, counts, checks, story } = played;
     Report {
         seed: scenario.seed,
         scenario: scenario.name().to_string(),
@@ -94,6 +95,8 @@ fn play_here(scenario: &Scenario) -> Report {
         digest,
         counts,
         checks,
+        nodes: scenario.nodes,
+        story,
         cpu_us: thread_cpu_us() - start,
     }
 }
@@ -126,6 +129,8 @@ mod tests {
             digest: digest.into(),
             counts: Counts { ok, ..Counts::default() },
             checks: Vec::new(),
+            nodes: 5,
+            story: Vec::new(),
             cpu_us: 0,
         }
     }

@@ -6,7 +6,11 @@ use std::fmt::Write as _;
 use scenarios::Scenario;
 use serde::Serialize;
 
+use crate::story::{LEGEND, Moment, lanes};
 use crate::verdict::{Finding, Verdict};
+
+/// How many signs a node's lane has.
+const LANE: usize = 60;
 
 /// The account of one universe.
 #[derive(Clone, Debug, Serialize)]
@@ -23,6 +27,10 @@ pub struct Report {
     pub counts: Counts,
     /// What was checked, with the number of comparisons that each checker made.
     pub checks: Vec<(String, u64)>,
+    /// How many nodes there are.
+    pub nodes: u8,
+    /// What happened to them.
+    pub story: Vec<Moment>,
     /// CPU time that the run took, in microseconds.
     pub cpu_us: u64,
 }
@@ -130,6 +138,13 @@ impl Report {
             ("faults", faults(&counts.faults)),
         ];
         rows(&mut text, "happened", happened.iter().map(|(label, value)| (*label, value.as_str())));
+        let lanes = lanes(&self.story, self.nodes, counts.virtual_us, LANE);
+        let lanes = (1..).zip(lanes).map(|(node, lane)| (format!("node {node}"), lane));
+        let end = seconds(counts.virtual_us);
+        let axis = format!("0 s{end:>width$}", width = LANE - 3);
+        let heads = [("signs".into(), LEGEND.into()), ("time".into(), axis)];
+        let lanes: Vec<(String, String)> = heads.into_iter().chain(lanes).collect();
+        rows(&mut text, "nodes", lanes.iter().map(|(label, value)| (label.as_str(), value.as_str())));
         let checks: Vec<(String, String)> =
             self.checks.iter().map(|(name, n)| (name.clone(), format!("{} comparisons", number(*n)))).collect();
         rows(&mut text, "checked", checks.iter().map(|(label, value)| (label.as_str(), value.as_str())));

@@ -33,6 +33,7 @@ use crate::clock::NodeClock;
 use crate::digest::Digest;
 use crate::disk::{self, SimDisk};
 use crate::network::{Address, Delivery, Network, NetworkOptions};
+use crate::story::{Change, Moment};
 use crate::verdict::Finding;
 pub use phases::{Played, run};
 use reigns::Reigns;
@@ -111,6 +112,8 @@ pub struct Universe {
     reigns: Reigns,
     /// The terms that had a leader.
     leaders: RefCell<BTreeSet<u64>>,
+    /// What happened to the nodes.
+    story: RefCell<Vec<Moment>>,
     statements: RefCell<BTreeMap<String, Arc<str>>>,
     /// Faults that fired, by kind.
     pub faults: RefCell<BTreeMap<&'static str, u64>>,
@@ -184,6 +187,7 @@ impl Universe {
             timeline: Timeline::default(),
             reigns: Reigns::new(stream(seed, "reigns", 0)),
             leaders: RefCell::default(),
+            story: RefCell::default(),
             statements: RefCell::default(),
             faults: RefCell::default(),
             scenario,
@@ -240,12 +244,18 @@ impl Universe {
         }
     }
 
+    /// Something has happened to a node.
+    fn tell(&self, node: u8, change: Change) {
+        self.story.borrow_mut().push(Moment { at_us: time::now_ns() / 1_000, node, change });
+    }
+
     /// A process of a node begins. Returns the number of its life.
     pub fn begin_life(&self, id: u8) -> u32 {
         let slot = self.node(id);
         slot.lives.set(slot.lives.get() + 1);
         slot.up.set(true);
         slot.state.set(None);
+        self.tell(id, Change::Starts);
         self.event(event::LIFE, &[u64::from(id), u64::from(slot.lives.get())]);
         slot.lives.get()
     }
@@ -258,6 +268,7 @@ impl Universe {
     /// A process has ended by itself.
     pub fn die(&self, id: u8, death: Death) {
         let slot = self.node(id);
+        self.tell(id, Change::Stops);
         self.event(event::DEATH, &[u64::from(id)]);
         tracing::info!(id, ?death, "the process has ended");
         slot.up.set(false);
@@ -281,6 +292,7 @@ impl Universe {
         let slot = self.node(id);
         if slot.up.replace(false) {
             self.count(if power_loss { "power loss" } else { "process crash" });
+            self.tell(id, Change::Stops);
             self.event(event::DEATH, &[u64::from(id), u64::from(power_loss)]);
             self.resume(id);
             if let Some(process) = slot.process.get() {
@@ -314,6 +326,7 @@ impl Universe {
         let slot = self.node(id);
         if slot.up.get() && !slot.paused.replace(true) {
             self.count("pause");
+            self.tell(id, Change::Pauses);
             if let Some(process) = slot.process.get() {
                 Handle::current().pause(process);
             }
@@ -323,10 +336,11 @@ impl Universe {
     /// Lets it go on.
     pub fn resume(&self, id: u8) {
         let slot = self.node(id);
-        if slot.paused.replace(false)
-            && let Some(process) = slot.process.get()
-        {
-            Handle::current().resume(process);
+        if slot.paused.replace(false) {
+            self.tell(id, Change::Resumes);
+            if let Some(process) = slot.process.get() {
+                Handle::current().resume(process);
+            }
         }
     }
 

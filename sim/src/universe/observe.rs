@@ -10,6 +10,7 @@ use engine::storage::Storage;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::{Universe, event};
+use crate::story::Change;
 
 /// A hash of what an entry holds.
 fn content(entry: &Entry) -> (u64, u64) {
@@ -74,6 +75,7 @@ impl Universe {
         }
         if raft.role() == Role::Leader {
             if self.leaders.borrow_mut().insert(raft.term()) {
+                self.tell(node.id(), Change::Leads);
                 self.note_leader(node.id());
             }
             result = result.and_then(|()| monitor.leader(id, raft.term()));

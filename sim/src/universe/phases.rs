@@ -14,6 +14,7 @@ use scenarios::{FinalRead, Recorder, Scenario, Setup, SetupError, run_client, ru
 use super::client::SimClient;
 use super::{Universe, event, time};
 use crate::report::Counts;
+use crate::story::Moment;
 use crate::verdict::{Finding, Verdict};
 
 /// The client that fills the tables, and the one that reads them in the end; the scenario's are numbered from 1.
@@ -33,6 +34,8 @@ pub struct Played {
     pub counts: Counts,
     /// What was checked, with the number of comparisons.
     pub checks: Vec<(String, u64)>,
+    /// What happened to the nodes.
+    pub story: Vec<Moment>,
 }
 
 /// Plays a scenario on this thread.
@@ -308,7 +311,8 @@ impl Universe {
             faults,
         };
         let digest = format!("{:016x}", self.digest.borrow().value());
-        Played { outcome, digest, counts, checks: record.checks.clone() }
+        let story = self.story.take();
+        Played { outcome, digest, counts, checks: record.checks.clone(), story }
     }
 }
 
