@@ -257,7 +257,8 @@ fn run_sweep(options: &sweep::Options, json: bool) -> anyhow::Result<u8> {
         print(&summary.text())?;
         let verdict = if summary.failures.is_empty() { "PASS" } else { "FAIL" };
         let (start, end) = (options.seeds.start, options.seeds.end);
-        print(&format!("{verdict} sweep seeds={start}..{end} rev={REVISION} digest={}\n", summary.digest))?;
+        let sweep::Summary { played, digest, .. } = &summary;
+        print(&format!("{verdict} sweep seeds={start}..{end} played={played} rev={REVISION} digest={digest}\n"))?;
     }
     Ok(summary.exit_code())
 }

@@ -210,28 +210,34 @@ pub fn faults(faults: &BTreeMap<String, u64>) -> String {
     fired.iter().map(|(kind, count)| format!("{kind} {}", number(**count))).collect::<Vec<_>>().join(", ")
 }
 
-/// A block of labelled lines; long values go on in the next line.
+/// A block of labelled lines.
 fn rows<'a>(text: &mut String, title: &str, rows: impl Iterator<Item = (&'a str, &'a str)>) {
-    const WIDTH: usize = 100;
     let mut title = title;
     for (label, value) in rows {
-        let mut line = format!("  {title:<9} {label:<24} ");
-        let indent = line.len();
-        let mut column = indent;
-        for (position, word) in value.split(' ').enumerate() {
-            if position > 0 && column + 1 + word.len() > WIDTH {
-                line.push('\n');
-                line.extend(std::iter::repeat_n(' ', indent));
-                column = indent;
-            } else if position > 0 {
-                line.push(' ');
-                column += 1;
-            }
-            line.push_str(word);
-            column += word.chars().count();
-        }
-        text.push_str(line.trim_end());
-        text.push('\n');
+        row(text, &format!("  {title:<9} {label:<24} "), value);
         title = "";
     }
+}
+
+/// A line that begins with a label. A long value goes on in the next lines, below where it began.
+pub fn row(text: &mut String, label: &str, value: &str) {
+    const WIDTH: usize = 100;
+    let indent = label.chars().count();
+    let mut line = label.to_string();
+    let mut column = indent;
+    for (position, word) in value.split(' ').enumerate() {
+        let width = word.chars().count();
+        if position > 0 && column + 1 + width > WIDTH {
+            line.push('\n');
+            line.extend(std::iter::repeat_n(' ', indent));
+            column = indent;
+        } else if position > 0 {
+            line.push(' ');
+            column += 1;
+        }
+        line.push_str(word);
+        column += width;
+    }
+    text.push_str(line.trim_end());
+    text.push('\n');
 }

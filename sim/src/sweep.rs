@@ -14,7 +14,7 @@ use serde::Serialize;
 use crate::digest::Digest;
 use crate::host::WallClock;
 use crate::play::{play, play_twice};
-use crate::report::{Counts, FAULTS, Report, faults, number, seconds};
+use crate::report::{self, Counts, FAULTS, Report, faults, number, seconds};
 use crate::trace::{self, Trace};
 use crate::verdict::Verdict;
 
@@ -204,7 +204,7 @@ impl Summary {
             map.iter().map(|(name, n)| format!("{name} {}", number(*n))).collect::<Vec<_>>().join(", ")
         };
         let mut text = String::new();
-        let mut row = |label: &str, value: String| text = format!("{text}  {label:<11} {value}\n");
+        let mut row = |label: &str, value: String| report::row(&mut text, &format!("  {label:<11} "), &value);
         row("universes", format!("{} played, {} failed", number(*played), self.failures.len()));
         if *skipped > 0 {
             row("", format!("{} not played: the time limit came first", number(*skipped)));
