@@ -231,6 +231,10 @@ fn g_single_is_read_skew() {
         ["T2 ─rw→ T1: T2 read list 2 as empty, without T1's 1", "T1 ─wr→ T2: T2 read list 1 up to T1's 1"]
     );
     assert_eq!(violation.message, "T2 missed an append of T1, though its snapshot holds it");
+    // It is visible once both are over.
+    let mut history = concurrent(&[writer, &[l(1, &[1]), l(2, &[])], &[l(2, &[1])]]);
+    (history[0].complete, history[1].complete, history[2].complete) = (Some(20), Some(30), Some(40));
+    assert_eq!(illegal(&history, "G-single").at, Some(30));
     // No read shows what was missed.
     let violation = illegal(&concurrent(&[writer, &[l(1, &[1]), l(2, &[])]]), "G-single");
     assert_eq!(violation.evidence[0], "T2 ─rw→ T1: T2 read list 2 as empty, without T1's 1, which no read shows");
@@ -340,6 +344,15 @@ fn the_strongest_class_comes_first_and_the_shortest_cycle_of_it() {
     assert_eq!(illegal(&concurrent(&fork), "G-nonadjacent").evidence.len(), 4);
     assert_eq!(illegal(&concurrent(&[&fork[..], &long].concat()), "G-single").evidence.len(), 3);
     assert_eq!(illegal(&concurrent(&[&fork[..], &long, &short].concat()), "G-single").evidence.len(), 2);
+    // However long it is.
+    let longest: [&[Micro]; 5] = [
+        &[a(3, 1), a(4, 1)],
+        &[l(3, &[1]), a(5, 1)],
+        &[l(5, &[1]), a(12, 1)],
+        &[l(12, &[1]), a(13, 1)],
+        &[l(13, &[1]), l(4, &[])],
+    ];
+    assert_eq!(illegal(&concurrent(&[&fork[..], &longest].concat()), "G-single").evidence.len(), 5);
     let circle: [&[Micro]; 2] = [&[a(8, 1), l(9, &[2])], &[a(9, 2), l(8, &[1])]];
     illegal(&concurrent(&[&short[..], &circle].concat()), "G1c");
     let appends: [&[Micro]; 3] = [&[a(10, 1), a(11, 1)], &[a(10, 2), a(11, 2)], &[l(10, &[1, 2]), l(11, &[2])]];
