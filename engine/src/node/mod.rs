@@ -143,9 +143,11 @@ impl<D: Disk, S: Storage> Node<D, S> {
                 self.propose_collection();
             }
             Input::Peer(Message::Raft(envelope)) => self.raft.step(envelope),
-            Input::Peer(Message::Propose { command, .. }) => {
-                self.leader.propose(command, &mut self.raft);
-            }
+            // What is in the log must decode on every replica, so nothing gets there unseen.
+            Input::Peer(Message::Propose { from, command, .. }) => match Command::decode(&command) {
+                Ok(_) => self.leader.propose(command, &mut self.raft),
+                Err(error) => tracing::warn!(from, %error, "dropped a proposal that does not decode"),
+            },
             Input::Client(request) => self.gateway.request(request, &self.machine, &mut self.out)?,
         }
         self.advance()
