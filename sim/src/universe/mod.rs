@@ -360,15 +360,7 @@ impl Universe {
     fn report(&self, checker: &str, anomaly: &str, message: String, evidence: Vec<String>, node: Option<u8>) {
         let mut violation = self.violation.borrow_mut();
         if violation.is_none() {
-            *violation = Some(Finding {
-                checker: checker.to_string(),
-                anomaly: anomaly.to_string(),
-                message,
-                evidence,
-                event: self.digest.borrow().events(),
-                time_us: time::now_ns() / 1_000,
-                node,
-            });
+            *violation = Some(Finding { node, ..self.finding(checker, anomaly, message, evidence) });
             self.found.notify();
         }
     }

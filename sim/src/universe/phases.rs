@@ -238,7 +238,7 @@ impl Universe {
         verdict
     }
 
-    fn finding(&self, checker: &str, anomaly: &str, message: String, evidence: Vec<String>) -> Finding {
+    pub(super) fn finding(&self, checker: &str, anomaly: &str, message: String, evidence: Vec<String>) -> Finding {
         Finding {
             checker: checker.to_string(),
             anomaly: anomaly.to_string(),
