@@ -7,6 +7,9 @@
 #[macro_use]
 mod golden;
 
+#[macro_use]
+pub mod probe;
+
 pub mod disk;
 pub mod encoding;
 pub mod storage;
