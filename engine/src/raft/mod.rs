@@ -16,6 +16,7 @@
 //! pipelining, ReadIndex in shared rounds (thesis, 6.4). Membership is a fixed set, held as data in one place. Not in:
 //! snapshots, log compaction, membership change and leadership transfer.
 
+mod amnesia;
 mod config;
 mod core;
 mod election;
@@ -30,5 +31,6 @@ mod replication;
 mod tests;
 
 pub use self::core::{NotLeader, Options, Raft, Role, Unpersisted};
-pub use log::{Log, Recovered};
-pub use message::{Entry, Envelope, HardState, Index, Message, NodeId, Term};
+pub use amnesia::Forgot;
+pub use log::{Log, Lost, Opened, Recovered};
+pub use message::{Append, Entry, Envelope, HardState, Index, Message, NodeId, Nonce, Payload, Term};

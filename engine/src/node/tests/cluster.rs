@@ -5,11 +5,19 @@ use std::sync::Arc;
 
 use crate::disk::MemDisk;
 use crate::node::protocol::{Message, Reply, Request};
-use crate::node::{Config, GatewayOptions, Input, Node, Ready};
+use crate::node::{self, Config, Freshness, GatewayOptions, Input, Node, Ready};
 use crate::raft::{self, NodeId, Role};
-use crate::storage::{BitCask, BitCaskOptions};
+use crate::storage::{self, BitCask, BitCaskOptions};
 
 type Replica = Node<MemDisk, BitCask<MemDisk>>;
+
+/// Opens a node's store.
+fn open_store(disk: &MemDisk) -> impl FnMut(Freshness) -> Result<BitCask<MemDisk>, storage::Error> {
+    |freshness| match freshness {
+        Freshness::Kept => BitCask::open(disk.clone(), "store", BitCaskOptions::default()),
+        Freshness::Empty => BitCask::open_empty(disk.clone(), "store", BitCaskOptions::default()),
+    }
+}
 
 struct Host {
     disk: MemDisk,
@@ -32,7 +40,11 @@ pub(super) struct Cluster {
 
 impl Cluster {
     pub fn new(size: u8) -> Self {
-        let host = |id| (id, Host { disk: MemDisk::new(), node: None, lives: 0 });
+        let host = |id| {
+            let disk = MemDisk::new();
+            node::format(&disk).unwrap();
+            (id, Host { disk, node: None, lives: 0 })
+        };
         Self {
             hosts: (1..=size).map(host).collect(),
             network: Vec::new(),
@@ -66,9 +78,9 @@ impl Cluster {
         let host = self.hosts.get_mut(&id).unwrap();
         assert!(host.node.is_none(), "node {id} runs already");
         host.lives += 1;
-        let store = BitCask::open(host.disk.clone(), "store", BitCaskOptions::default()).unwrap();
+        
         let seed = host.lives * 100 + u64::from(id);
-        host.node = Some(Node::open(config, host.disk.clone(), store, seed).unwrap());
+        host.node = Some(Node::open(config, host.disk.clone(), seed, open_store(&host.disk)).unwrap());
     }
 
     /// Ends a node's process. What it wrote stays.

@@ -3,7 +3,6 @@
 
 mod cluster;
 mod codec;
-mod disk;
 mod durable_log;
 
 mod safety;

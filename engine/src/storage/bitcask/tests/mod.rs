@@ -3,13 +3,13 @@
 mod cost;
 mod crash;
 mod damage;
-mod disk;
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use super::*;
 use crate::disk::MemDisk;
+use crate::disk::faulty;
 
 const DIR: &str = "node/store";
 const DATA: &str = "node/store/data";
