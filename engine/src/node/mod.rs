@@ -5,7 +5,7 @@
 //! group commit. Time comes in as [`Input::Tick`]: the node never sees a clock, so nothing but timeouts can depend on
 //! one. Every error ends the node: the host drops it, and opens it again from what the disk holds.
 //!
-//! A disk is prepared once with [`format`], before the node's first start. What a disk has lost since then is noticed when
+//! A disk is prepared once with [`format()`], before the node's first start. What a disk has lost since then is noticed when
 //! the node is opened, or later by its leader, and repaired from the node's own log or from its peers (`repair`).
 //!
 //! A transaction runs on the node that its client is connected to (`session`), at a snapshot that the leader has
@@ -86,8 +86,8 @@ pub enum Error {
     /// The log or the store failed.
     #[error(transparent)]
     Storage(#[from] storage::Error),
-    /// The node has lost entries that it had acknowledged: its disk is an older image. Its log was set aside, so that the
-    /// node recovers from its peers when it is opened again.
+    /// The node has lost entries that it had acknowledged: its disk is an older image. Its log was set aside, if its peers
+    /// are enough to give it back: then the node recovers when it is opened again.
     #[error(transparent)]
     Forgot(#[from] raft::Forgot),
     /// The store has applied entries that the log does not hold.

@@ -56,7 +56,9 @@ use super::message::{HardState, Index, NodeId, Nonce, Payload, Term};
 
 /// The node has lost entries that it had acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the leader counts on entry {acknowledged}, which this node had acknowledged, but its log ends at {last}, or differs")]
+#[error(
+    "the leader counts on entry {acknowledged}, which this node had acknowledged, but its log ends at {last}, or differs"
+)]
 pub struct Forgot {
     /// What was acknowledged in this term.
     pub acknowledged: Index,

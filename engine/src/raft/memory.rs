@@ -24,7 +24,9 @@ impl MemoryLog {
         let mut log =
             Self { base_index: 0, base_term: 0, entries: Vec::new(), persisted: 0, reinstatements: Vec::new() };
         log.entries.reserve_exact(entries.len());
-        entries.into_iter().for_each(|entry| log.push(entry));
+        for entry in entries {
+            log.push(entry);
+        }
         log.mark_persisted();
         log
     }

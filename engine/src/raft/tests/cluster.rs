@@ -285,7 +285,9 @@ impl Cluster {
             if proposed.is_some_and(|(index, _)| last >= index) && rafts().all(settled) {
                 let mut logs = rafts().map(|raft| raft.entries(1, raft.last_index()));
                 let first = logs.next().unwrap();
-                logs.for_each(|log| assert_eq!(log, first, "logs differ after everyone has committed the leader's last entry"));
+                for log in logs {
+                    assert_eq!(log, first, "logs differ after everyone has committed the leader's last entry");
+                }
                 return self.demand_reads();
             }
         }

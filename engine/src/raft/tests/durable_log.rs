@@ -227,8 +227,10 @@ fn a_record_within_a_payload_is_no_record() {
     let synced = log.size();
     // A record that could stand further on, and would call more synced than is.
     let mut image = Vec::new();
-    record::encode_hard_state(&mut image, synced + 2_000, synced + 1, HardState { term: 1, ..HardState::default() }).unwrap();
-    log.append(None, &[Entry { index: 2, term: 1, payload: Payload::Command(image.into()) }, entry(3, 1, 600)]).unwrap();
+    record::encode_hard_state(&mut image, synced + 2_000, synced + 1, HardState { term: 1, ..HardState::default() })
+        .unwrap();
+    log.append(None, &[Entry { index: 2, term: 1, payload: Payload::Command(image.into()) }, entry(3, 1, 600)])
+        .unwrap();
     let mut bytes = disk.bytes(PATH).unwrap();
     *bytes.last_mut().unwrap() ^= 1;
     assert_eq!(recover(&bytes).unwrap().entries, [entry(1, 1, 600)]);
@@ -363,7 +365,8 @@ fn crashes_lose_only_what_was_not_synced() {
             match *step {
                 Step::Append { back, count, size, new_term } => {
                     let seen = state.hard_state.term;
-                    let hard_state = (new_term || seen == 0).then_some(HardState { term: seen + 1, ..HardState::default() });
+                    let hard_state =
+                        (new_term || seen == 0).then_some(HardState { term: seen + 1, ..HardState::default() });
                     let last = state.entries.len() as Index;
                     // Only a later term replaces entries.
                     let back = if hard_state.is_some() { last.min(Index::from(back % 4)) } else { 0 };

@@ -4,6 +4,7 @@
 mod cluster;
 mod codec;
 mod durable_log;
+mod lost_log;
 
 mod safety;
 mod schedule;

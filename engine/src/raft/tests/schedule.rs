@@ -171,17 +171,17 @@ fn short_reigns_of_forgetful_nodes_are_safe() {
         for phase in schedule.chunks_exact(6) {
             let id = pick(&cluster, phase[0]);
             // Some of what is on its way now is there again later.
-            if phase[1] & 1 == 1 {
+            if phase[1] & 0x01 != 0 {
                 held.extend(cluster.network.clone());
             }
-            if phase[1] & 6 == 6 {
+            if phase[1] & 0x06 == 0x06 {
                 play_wipe(&mut cluster, id);
             }
             play_reign(&mut cluster, phase[2..].try_into().unwrap());
-            if phase[1] & 8 == 8 {
+            if phase[1] & 0x08 != 0 {
                 cluster.network.append(&mut held);
             }
-            if phase[1] & 48 == 48 {
+            if phase[1] & 0x30 == 0x30 {
                 let other = pick(&cluster, phase[0] / 8);
                 play_wipe(&mut cluster, other);
             }

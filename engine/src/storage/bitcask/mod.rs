@@ -92,7 +92,13 @@ struct Paths {
 impl Paths {
     fn new(dir: &str) -> Self {
         let path = |name| if dir.is_empty() { String::from(name) } else { format!("{dir}/{name}") };
-        Self { dir: dir.to_owned(), data: path("data"), next: path("data.next"), damaged: path("data.damaged"), lock: path("lock") }
+        Self {
+            dir: dir.to_owned(),
+            data: path("data"),
+            next: path("data.next"),
+            damaged: path("data.damaged"),
+            lock: path("lock"),
+        }
     }
 
     /// Makes the names of the directory durable, and the directory's own.

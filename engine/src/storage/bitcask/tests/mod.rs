@@ -3,6 +3,7 @@
 mod cost;
 mod crash;
 mod damage;
+mod repair;
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
