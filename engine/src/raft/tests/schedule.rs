@@ -191,3 +191,51 @@ fn short_reigns_of_forgetful_nodes_are_safe() {
         cluster.heal();
     });
 }
+
+/// Partitions that move around nodes for which time stands still, so that leaders of old are not deposed; and nodes that
+/// forget go from one leader to the other, while messages from before are still on their way.
+#[test]
+fn forgetful_nodes_between_leaders_are_safe() {
+    bolero::check!().with_generator(bytes(150)).with_iterations(15_000).for_each(|bytes| {
+        let options = Options { election_ticks: 4, heartbeat_ticks: 1, ..Options::default() };
+        let Some((&size, schedule)) = bytes.split_first() else { return };
+        let mut cluster = Cluster::new([3, 3, 5][usize::from(size % 3)], options);
+        let mut held = Vec::new();
+        for phase in schedule.chunks_exact(4) {
+            let &[groups, who, what, rounds] = phase else { unreachable!("four bytes") };
+            let id = pick(&cluster, who);
+            if what & 0x03 == 0 {
+                play_wipe(&mut cluster, id);
+            }
+            if what & 0x0c == 0 {
+                held.append(&mut cluster.network);
+            }
+            cluster.partition(|id| groups >> (id % 8) & 1);
+            if groups & 0x80 != 0 {
+                cluster.slow =
+                    cluster.ids().into_iter().filter(|id| groups >> (id % 8) & 1 == groups >> 6 & 1).collect();
+            }
+            for id in cluster.ids() {
+                cluster.propose(id);
+                if what & 0x10 != 0 {
+                    cluster.read(id);
+                }
+                cluster.ready(id);
+            }
+            if what & 0x20 != 0 {
+                cluster.campaign(id);
+            }
+            for _ in 0..rounds % 8 {
+                if rounds & 0x80 == 0 { cluster.round() } else { cluster.deliver_round() }
+            }
+            if what & 0xc0 == 0 {
+                // The latest ones first, at times.
+                if rounds & 0x40 != 0 {
+                    held.reverse();
+                }
+                cluster.network.append(&mut held);
+            }
+        }
+        cluster.heal();
+    });
+}
