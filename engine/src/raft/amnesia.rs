@@ -44,6 +44,10 @@
 //! as some node has them that votes, in each quorum: a cluster of 2f + 1 survives f amnesias at a time. With more, the
 //! others cannot commit, and nobody is reinstated.
 //!
+//! Messages that rely on what X has said can reach it after it forgot, when it may already follow an older leader and
+//! hold other entries. So none of them may be taken on trust: an append names the entry before it as ever, and a word of
+//! what is committed names the term of its entry.
+//!
 //! # How a loss is noticed
 //!
 //! Mostly when the log is opened ([`super::Log::open`]). An older image of a disk is a good log, though, and nothing on it

@@ -204,7 +204,7 @@ fn forgetful_nodes_between_leaders_are_safe() {
         for phase in schedule.chunks_exact(4) {
             let &[groups, who, what, rounds] = phase else { unreachable!("four bytes") };
             let id = pick(&cluster, who);
-            if what & 0x03 == 0 {
+            if what.is_multiple_of(4) {
                 play_wipe(&mut cluster, id);
             }
             if what & 0x0c == 0 {
