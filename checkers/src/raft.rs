@@ -5,7 +5,7 @@
 //! every event costs amortised constant time. It checks the properties of figure 3 of the Raft paper (Ongaro and
 //! Ousterhout, "In Search of an Understandable Consensus Algorithm", 2014): election safety, log matching, leader
 //! completeness and state machine safety; and what they rest on: terms and votes survive restarts, and so does what was
-//! reported to be on disk.
+//! reported to be on disk, unless the node itself says that its disk has lost it.
 //!
 //! Within one step of a node, events are to be reported in this order: term, vote, log, persisted, leader, committed,
 //! applied. The monitor does not check liveness, and assumes logs that begin at index 1 and are never compacted.
@@ -258,6 +258,13 @@ impl Monitor {
         }
         state.persisted = state.persisted.max(index);
         Ok(())
+    }
+
+    /// `node` has lost its log, and knows that it has: it may come back with any of it, or nothing, in an earlier term, and
+    /// vote again where it voted before. What others have, and what anybody has reported committed, stays known. To be
+    /// reported before its restart.
+    pub fn forgot(&mut self, node: usize) {
+        self.nodes[node] = Node::default();
     }
 
     /// `node` came back with the `log` it found on disk, each entry a term and a hash of the content.

@@ -155,6 +155,59 @@ fn persisted_entries_survive_restarts() {
     monitor.restarted(1, [(1, 10)]).unwrap();
 }
 
+#[test]
+fn a_node_that_has_forgotten_owes_nothing_of_its_own() {
+    // Node 1 had voted in term 2, and had two entries on disk.
+    let before = || {
+        let mut monitor = group();
+        monitor.term(1, 2).unwrap();
+        monitor.vote(1, 2, 7).unwrap();
+        monitor
+    };
+    rejected(before().restarted(1, []), "persisted-entry-lost");
+    let mut monitor = before();
+    monitor.forgot(1);
+    monitor.restarted(1, []).unwrap();
+    monitor.term(1, 0).unwrap();
+    monitor.term(1, 2).unwrap();
+    monitor.vote(1, 2, 8).unwrap();
+    // What it promises from now on counts again.
+    rejected(monitor.vote(1, 2, 7), "double-vote");
+    rejected(monitor.term(1, 1), "term-regression");
+    monitor.appended(1, 1, [(1, 10)]).unwrap();
+    monitor.persisted(1, 1).unwrap();
+    rejected(monitor.restarted(1, []), "persisted-entry-lost");
+}
+
+#[test]
+fn what_is_known_of_all_survives_an_amnesia() {
+    let forgotten = |node| {
+        let mut monitor = group();
+        monitor.forgot(node);
+        monitor.restarted(node, []).unwrap();
+        monitor
+    };
+    // The leader of term 1 stays it, and what it committed stays committed.
+    rejected(forgotten(0).leader(1, 1), "two-leaders");
+    let mut monitor = forgotten(0);
+    monitor.term(0, 2).unwrap();
+    rejected(monitor.leader(0, 2), "leader-completeness");
+    let mut monitor = forgotten(1);
+    monitor.appended(1, 1, [(1, 10), (2, 11)]).unwrap();
+    rejected(monitor.committed(1, 2), "state-machine-safety");
+    let mut monitor = forgotten(1);
+    monitor.appended(1, 1, [(1, 10)]).unwrap();
+    rejected(monitor.appended(1, 2, [(1, 12)]), "log-matching");
+    // It may learn all of it again, and apply it from the beginning.
+    let mut monitor = forgotten(0);
+    monitor.appended(0, 1, [(1, 10), (1, 11)]).unwrap();
+    monitor.committed(0, 2).unwrap();
+    monitor.applied(0, 1, 5).unwrap();
+    rejected(monitor.applied(0, 1, 5), "apply-order");
+    // The others owe what they owed.
+    rejected(forgotten(0).restarted(1, []), "persisted-entry-lost");
+}
+
 /// Prefixes of one log never trip the monitor, whatever the order of events; and a changed entry always does.
 #[test]
 fn any_interleaving_of_one_log_is_legal_and_any_other_log_is_not() {

@@ -3,9 +3,12 @@
 //!
 //! A host implements [`Disk`] and [`File`]. Handles share their disk, so a clone of a `Disk` is the same disk. The
 //! engine treats every error as the end of the process: it never retries a write or a sync, because after a failed
-//! sync the kernel may have dropped the dirty pages (PostgreSQL's fsyncgate). Paths are relative to the disk's root,
+//! sync the kernel may have dropped the dirty pages (PostgreSQL's fsyncgate). Only the reads of recovery are tried again
+//! ([`READ_TRIES`]), because what cannot be read then has to be given up. Paths are relative to the disk's root,
 //! UTF-8, separated by `/`.
 
+#[cfg(test)]
+pub(crate) mod faulty;
 mod memory;
 #[cfg(unix)]
 mod os;
@@ -60,6 +63,20 @@ pub trait File {
     fn set_len(&self, len: u64) -> Result<(), Error>;
     /// Makes the contents and length durable.
     fn sync(&self) -> Result<(), Error>;
+}
+
+/// How often recovery tries a read that the device fails, before it takes the bytes for lost.
+pub const READ_TRIES: u32 = 4;
+
+/// Fills `buf` from `offset`, and tries again when the device fails.
+pub(crate) fn read_again<F: File>(file: &F, buf: &mut [u8], offset: u64) -> Result<(), Error> {
+    let mut tries = 1;
+    loop {
+        match file.read_at(buf, offset) {
+            Err(Error { kind: ErrorKind::Io, .. }) if tries < READ_TRIES => tries += 1,
+            result => return result,
+        }
+    }
 }
 
 /// What went wrong on a disk, where.

@@ -52,7 +52,7 @@ impl Leader {
 
     /// An entry is about to be applied.
     pub fn applied(&mut self, entry: &Entry) {
-        if let Some(command) = &entry.payload {
+        if let Some(command) = entry.payload.command() {
             self.waiting.remove(command);
         }
     }

@@ -11,7 +11,7 @@ use super::command::{Abort, Command, Outcome};
 use super::protocol::ClientId;
 use crate::encoding::value;
 use crate::mvcc::{self, Commit, Conflict, Store, Version};
-use crate::raft::{Entry, Index};
+use crate::raft::{Entry, Index, Payload};
 use crate::sql::Output;
 use crate::storage::{self, Storage};
 
@@ -61,11 +61,12 @@ impl<S: Storage> Machine<S> {
     pub fn apply(&mut self, entry: &Entry) -> Result<Option<Applied>, mvcc::Error> {
         assert_eq!(entry.index, self.applied() + 1, "entries are applied in order, each once");
         let decided = match &entry.payload {
-            None => {
+            // Who votes is no matter of the state machine.
+            Payload::Empty | Payload::Reinstate { .. } => {
                 self.store.commit(entry.index, [], [])?;
                 None
             }
-            Some(payload) => match Command::decode(payload).map_err(storage::Error::from)? {
+            Payload::Command(command) => match Command::decode(command).map_err(storage::Error::from)? {
                 Command::Commit { client, transaction, output, commit } => {
                     Some(self.commit(entry.index, client, transaction, output, commit)?)
                 }

@@ -3,7 +3,10 @@
 //! A host feeds a [`Node`] inputs with [`Node::step`] and then calls [`Node::ready`], which makes everything durable
 //! that must be, in one sync, and only then hands out messages and replies. Feeding many inputs before one `ready` is
 //! group commit. Time comes in as [`Input::Tick`]: the node never sees a clock, so nothing but timeouts can depend on
-//! one. Every error of the disk ends the node: the host drops it, and opens it again from what the disk holds.
+//! one. Every error ends the node: the host drops it, and opens it again from what the disk holds.
+//!
+//! A disk is prepared once with [`format()`], before the node's first start. What a disk has lost since then is noticed when
+//! the node is opened, or later by its leader, and repaired from the node's own log or from its peers (`repair`).
 //!
 //! A transaction runs on the node that its client is connected to (`session`), at a snapshot that the leader has
 //! confirmed with ReadIndex, and commits as one Raft command (`command`) that every replica validates alike when it
@@ -14,6 +17,7 @@ mod gateway;
 mod leader;
 mod machine;
 pub mod protocol;
+mod repair;
 mod session;
 #[cfg(test)]
 mod tests;
@@ -25,13 +29,15 @@ pub use command::{Abort, Command, Outcome};
 pub use gateway::GatewayOptions;
 pub use machine::{Applied, Machine};
 use protocol::{Message, Reply, Request};
+pub use repair::{Freshness, Repair, format};
 
 use crate::disk::Disk;
-use crate::mvcc::{self, Store};
+use crate::mvcc;
 use crate::raft::{self, Index, Log, NodeId, Raft};
 use crate::storage::{self, Storage};
 use gateway::Gateway;
 use leader::Leader;
+use repair::Parts;
 
 /// How a node is set up. It must not change while its disk is in use, but for the options.
 #[derive(Clone, Debug)]
@@ -80,6 +86,10 @@ pub enum Error {
     /// The log or the store failed.
     #[error(transparent)]
     Storage(#[from] storage::Error),
+    /// The node has lost entries that it had acknowledged: its disk is an older image. Its log was set aside, if its peers
+    /// are enough to give it back: then the node recovers when it is opened again.
+    #[error(transparent)]
+    Forgot(#[from] raft::Forgot),
     /// The store has applied entries that the log does not hold.
     #[error("the store has applied entry {applied}, but the log ends at {last}: one of them was replaced or lost")]
     StoreAheadOfLog {
@@ -107,34 +117,42 @@ pub struct Node<D: Disk, S: Storage> {
     machine: Machine<S>,
     gateway: Gateway,
     leader: Leader,
+    repair: Repair,
     /// What the next `ready` hands out.
     out: Ready,
 }
 
 impl<D: Disk, S: Storage> Node<D, S> {
-    /// Recovers a node from its disk. `storage` is the node's store, which lives on the same disk or in memory: what it
-    /// lacks is applied again from the log. `seed` must differ in every life of the node.
-    pub fn open(config: Config, disk: D, storage: S, seed: u64) -> Result<Self, Error> {
-        let (log, recovered) = Log::open(disk, "raft")?;
-        let machine = Machine::new(Store::new(storage)?, config.flush_every);
-        let last = recovered.entries.last().map_or(0, |entry| entry.index);
-        if machine.applied() > last {
-            return Err(Error::StoreAheadOfLog { applied: machine.applied(), last });
-        }
-        let raft = Raft::new(
-            config.id,
-            config.peers.clone(),
-            config.raft.clone(),
-            seed,
-            recovered.hard_state,
-            recovered.entries,
+    /// Recovers a node from its disk. `open_store` opens its store, which lives on the same disk or in memory: what it lacks
+    /// is applied again from the log. It is called a second time, for an empty store, when the first one is damaged or the
+    /// log is lost. `seed` must differ in every life of the node.
+    ///
+    /// # Errors
+    /// When the disk fails; and when the log is lost, but the node's peers are too few to give it back.
+    pub fn open(
+        config: Config,
+        disk: D,
+        seed: u64,
+        open_store: impl FnMut(Freshness) -> Result<S, storage::Error>,
+    ) -> Result<Self, Error> {
+        let Parts { log, recovered, machine, repair } = repair::open(&config, disk, seed, open_store)?;
+        let raft = Raft::new(config.id, config.peers.clone(), config.raft.clone(), seed, recovered);
+        tracing::info!(
+            term = raft.term(),
+            last = raft.last_index(),
+            applied = machine.applied(),
+            recovering = raft.is_recovering(),
+            "opened"
         );
-        tracing::info!(term = raft.term(), last, applied = machine.applied(), "opened");
         let gateway = Gateway::new(config.gateway.clone(), seed);
-        Ok(Self { config, raft, log, machine, gateway, leader: Leader::default(), out: Ready::default() })
+        Ok(Self { config, raft, log, machine, gateway, leader: Leader::default(), repair, out: Ready::default() })
     }
 
     /// Takes one input. Nothing leaves the node before [`Node::ready`].
+    ///
+    /// # Errors
+    /// When the disk fails; and when the input reveals that the node has lost what it had acknowledged. Then its log was
+    /// set aside, unless its peers are too few to give it back.
     pub fn step(&mut self, input: Input) -> Result<(), Error> {
         match input {
             Input::Tick => {
@@ -142,7 +160,15 @@ impl<D: Disk, S: Storage> Node<D, S> {
                 self.gateway.tick(self.raft.leader());
                 self.propose_collection();
             }
-            Input::Peer(Message::Raft(envelope)) => self.raft.step(envelope),
+            Input::Peer(Message::Raft(envelope)) => {
+                if let Err(forgot) = self.raft.step(envelope) {
+                    tracing::warn!(%forgot, "the log has lost entries");
+                    if Raft::can_spare_one(self.config.id, &self.config.peers) {
+                        self.log.set_aside()?;
+                    }
+                    return Err(forgot.into());
+                }
+            }
             // What is in the log must decode on every replica, so nothing gets there unseen.
             Input::Peer(Message::Propose { from, command, .. }) => match Command::decode(&command) {
                 Ok(_) => self.leader.propose(command, &mut self.raft),
@@ -215,6 +241,16 @@ impl<D: Disk, S: Storage> Node<D, S> {
     /// The node's id.
     pub fn id(&self) -> NodeId {
         self.config.id
+    }
+
+    /// Whether the node has lost its log, and not got its vote back so far.
+    pub fn is_recovering(&self) -> bool {
+        self.raft.is_recovering()
+    }
+
+    /// What opening the node has done to its disk.
+    pub fn repaired(&self) -> &Repair {
+        &self.repair
     }
 
     /// The state of the Raft protocol, for observers.

@@ -32,6 +32,11 @@ impl Config {
         count > self.voters.len() / 2
     }
 
+    /// Whether the voters can commit without one of them.
+    pub(super) fn can_spare_one(&self) -> bool {
+        self.is_quorum(self.voters.len() - 1)
+    }
+
     /// The largest value that a majority has reached, given each voter's value. Quadratic in the number of voters, which
     /// is cheaper than a sorted copy for the handful there are.
     pub(super) fn reached(&self, values: &(impl Iterator<Item = u64> + Clone)) -> u64 {

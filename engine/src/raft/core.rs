@@ -12,9 +12,11 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::amnesia::Forgot;
 use super::config::Config;
+use super::log::Recovered;
 use super::memory::MemoryLog;
-use super::message::{Entry, Envelope, HardState, Index, Message, NodeId, Term};
+use super::message::{Entry, Envelope, HardState, Index, Message, NodeId, Payload, Term};
 use super::replication::Leader;
 
 /// No honest cluster gets this far, and terms up to here can be incremented.
@@ -75,7 +77,7 @@ pub struct NotLeader {
 /// What must be durable before messages may leave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unpersisted<'a> {
-    /// The new term and vote, if they changed.
+    /// The new term, vote and status, if they changed.
     pub hard_state: Option<HardState>,
     /// New entries, contiguous. Stored entries from the first one's index on are void.
     pub entries: &'a [Entry],
@@ -117,14 +119,7 @@ pub struct Raft {
 impl Raft {
     /// A node with what [`super::Log::open`] recovered. `peers` are the other voters. `seed` draws election timeouts, and
     /// marks this node's reads; it must differ in every life of the node.
-    pub fn new(
-        id: NodeId,
-        peers: BTreeSet<NodeId>,
-        options: Options,
-        seed: u64,
-        hard_state: HardState,
-        entries: Vec<Entry>,
-    ) -> Self {
+    pub fn new(id: NodeId, peers: BTreeSet<NodeId>, options: Options, seed: u64, recovered: Recovered) -> Self {
         assert!(id != 0 && !peers.contains(&0), "node ids start at 1");
         assert!(!peers.contains(&id), "node {id} is its own peer");
         assert!(
@@ -133,6 +128,7 @@ impl Raft {
         );
         assert!(options.election_ticks <= u32::MAX / 2, "election timeouts overflow");
         assert!(options.max_entries_per_append > 0 && options.max_inflight_entries > 0, "limits of 0 stop replication");
+        let Recovered { hard_state, entries } = recovered;
         let log = MemoryLog::new(entries);
         assert!(log.last_term() <= hard_state.term, "the log is of a later term than the hard state");
         let mut voters = peers;
@@ -163,34 +159,49 @@ impl Raft {
         if matches!(self.state, State::Leader(_)) {
             self.tick_leader();
         } else if self.elapsed >= self.timeout {
-            self.pre_campaign();
+            if self.is_recovering() {
+                // It can only wait for another leader.
+                self.become_follower(self.term(), None);
+            } else {
+                self.pre_campaign();
+            }
         }
     }
 
     /// Takes a message from a peer. Messages that make no sense are ignored.
-    pub fn step(&mut self, envelope: Envelope) {
+    ///
+    /// # Errors
+    /// When the message reveals that this node has lost what it had acknowledged. Then it must not go on: its log is to be
+    /// given up ([`super::Log::set_aside`]).
+    pub fn step(&mut self, envelope: Envelope) -> Result<(), Forgot> {
         let Envelope { from, to, term, message } = envelope;
         if to != self.id || from == self.id || !self.config.contains(from) || term == 0 || term > MAX_TERM {
-            return;
+            return Ok(());
         }
         if term < self.term() {
             // Silence would leave the sender in its old term for good: with pre-vote nobody else tells it.
             if message.is_request() {
                 self.send(from, Message::NewerTerm);
             }
-            return;
+            return Ok(());
         }
         // These two carry a term that nobody is in yet.
         match message {
-            Message::PreVote { last_index, last_term } => return self.step_pre_vote(from, term, last_index, last_term),
-            Message::PreVoteGranted => return self.step_pre_vote_granted(from, term),
+            Message::PreVote { last_index, last_term } => {
+                self.step_pre_vote(from, term, last_index, last_term);
+                return Ok(());
+            }
+            Message::PreVoteGranted => {
+                self.step_pre_vote_granted(from, term);
+                return Ok(());
+            }
             _ => {}
         }
         if term > self.term() {
             // Whoever campaigns against a live leader did not ask a quorum, or asked it long ago. Should the term be in
             // use already, the leader hears of it through its next append.
             if matches!(message, Message::Vote { .. }) && self.hears_leader() {
-                return;
+                return Ok(());
             }
             self.become_follower(term, None);
         }
@@ -200,29 +211,32 @@ impl Raft {
         match message {
             Message::Vote { last_index, last_term } => self.step_vote(from, last_index, last_term),
             Message::VoteGranted => self.step_vote_granted(from),
-            Message::Append { prev_index, prev_term, entries, commit, round } => {
-                self.step_append(from, prev_index, prev_term, entries, commit, round);
+            Message::Append(append) => return self.step_append(from, append),
+            Message::AppendAccepted { matched, round, recovering } => {
+                self.step_accepted(from, matched, round, recovering);
             }
-            Message::AppendAccepted { matched, round } => self.step_accepted(from, matched, round),
-            Message::AppendRejected { prev_index, conflict_term, conflict_index, round } => {
-                self.step_rejected(from, prev_index, conflict_term, conflict_index, round);
+            Message::AppendRejected { prev_index, conflict_term, conflict_index, round, recovering } => {
+                if self.step_answer(from, round, recovering) {
+                    self.step_rejected(from, prev_index, conflict_term, conflict_index);
+                }
             }
-            Message::Commit { index } => self.step_commit(from, index),
+            Message::Commit { index, index_term } => return self.step_commit(from, index, index_term),
             Message::ReadIndex { token } => self.step_read_index(from, token),
             Message::ReadIndexResponse { token, index } => self.step_read_index_response(from, token, index),
             // Its term is all it says.
             Message::NewerTerm => {}
             Message::PreVote { .. } | Message::PreVoteGranted => unreachable!("handled above"),
         }
+        Ok(())
     }
 
     /// Appends a command to the log of the leader, and returns where. It is committed when [`Raft::commit_index`]
     /// reaches that index while the entry there still has this term.
-    pub fn propose(&mut self, payload: Arc<[u8]>) -> Result<Index, NotLeader> {
+    pub fn propose(&mut self, command: Arc<[u8]>) -> Result<Index, NotLeader> {
         if !matches!(self.state, State::Leader(_)) {
             return Err(NotLeader { leader: self.leader() });
         }
-        Ok(self.append(Some(payload)))
+        Ok(self.append(Payload::Command(command)))
     }
 
     /// What must be synced before [`Raft::take_messages`], or `None`.
@@ -320,6 +334,11 @@ impl Raft {
         }
     }
 
+    /// Whether a cluster of these peers and one more can commit without that one. If not, nobody could reinstate it.
+    pub fn can_spare_one(id: NodeId, peers: &BTreeSet<NodeId>) -> bool {
+        Config::new(peers.iter().copied().chain([id]).collect()).can_spare_one()
+    }
+
     /// This node.
     pub fn id(&self) -> NodeId {
         self.id
@@ -336,13 +355,13 @@ impl Raft {
     }
 
     /// Appends an entry of this term.
-    pub(super) fn append(&mut self, payload: Option<Arc<[u8]>>) -> Index {
+    pub(super) fn append(&mut self, payload: Payload) -> Index {
         let index = self.log.last_index() + 1;
         self.log.push(Entry { index, term: self.term(), payload });
         index
     }
 
-    /// Changes term or vote, within the rules: terms only grow, and a term has one vote.
+    /// Changes term, vote or status, within the rules: terms only grow, a term has one vote, and no amnesia begins here.
     pub(super) fn set_hard_state(&mut self, new: HardState) {
         let old = self.hard_state;
         assert!(new.term >= old.term, "the term goes back from {} to {}", old.term, new.term);
@@ -353,6 +372,7 @@ impl Raft {
             old.vote,
             new.vote
         );
+        assert!(new.recovering.is_none() || new.recovering == old.recovering, "an amnesia begins with a new log");
         self.hard_state = new;
     }
 

@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 
 use super::core::{Raft, State};
-use super::message::{HardState, Index, Message, NodeId, Term};
+use super::message::{HardState, Index, Message, NodeId, Payload, Term};
 use super::replication::Leader;
 
 impl Raft {
@@ -35,7 +35,7 @@ impl Raft {
     /// Follows `leader`, or nobody yet, in a term that is not older. The vote is kept within the term.
     pub(super) fn become_follower(&mut self, term: Term, leader: Option<NodeId>) {
         if term > self.term() {
-            self.set_hard_state(HardState { term, vote: None });
+            self.set_hard_state(HardState { term, vote: None, ..self.hard_state });
         }
         assert_eq!(term, self.term(), "a node does not follow into an older term");
         self.state = State::Follower { leader };
@@ -44,6 +44,7 @@ impl Raft {
 
     /// Asks for pre-votes.
     pub(super) fn pre_campaign(&mut self) {
+        assert!(!self.is_recovering(), "a node that has forgotten its promises does not campaign");
         self.restart_timer();
         self.state = State::PreCandidate { granted: BTreeSet::new() };
         let message = Message::PreVote { last_index: self.log.last_index(), last_term: self.log.last_term() };
@@ -54,20 +55,20 @@ impl Raft {
 
     /// Asks for votes in a new term. The node's own vote counts when it is durable: [`Raft::persisted`].
     fn campaign(&mut self) {
-        self.set_hard_state(HardState { term: self.term() + 1, vote: Some(self.id) });
+        self.set_hard_state(HardState { term: self.term() + 1, vote: Some(self.id), ..self.hard_state });
         self.restart_timer();
         self.state = State::Candidate { granted: BTreeSet::new() };
         let message = Message::Vote { last_index: self.log.last_index(), last_term: self.log.last_term() };
         self.send_to_others(self.term(), &message);
     }
 
-    /// Leads the term. Its first entry has no command: committing it commits what earlier leaders left behind.
+    /// Leads the term. Its first entry is empty: committing it commits what earlier leaders left behind.
     fn become_leader(&mut self) {
         assert_eq!(self.vote(), Some(self.id), "a leader has voted for itself");
         let next = self.log.last_index() + 1;
         self.elapsed = 0;
         self.state = State::Leader(Leader::new(self.config.others(self.id), next));
-        self.append(None);
+        self.append(Payload::Empty);
     }
 
     fn send_to_others(&mut self, term: Term, message: &Message) {
@@ -88,7 +89,7 @@ impl Raft {
         if term == self.term() {
             // The candidate is a term behind.
             self.send(from, Message::NewerTerm);
-        } else if !self.hears_leader() && self.is_up_to_date(last_index, last_term) {
+        } else if !self.is_recovering() && !self.hears_leader() && self.is_up_to_date(last_index, last_term) {
             self.send_in(term, from, Message::PreVoteGranted);
         }
     }
@@ -111,8 +112,8 @@ impl Raft {
     pub(super) fn step_vote(&mut self, from: NodeId, last_index: Index, last_term: Term) {
         let free = self.vote().is_none_or(|vote| vote == from);
         let following = matches!(self.state, State::Follower { .. } | State::PreCandidate { .. });
-        if free && following && self.is_up_to_date(last_index, last_term) {
-            self.set_hard_state(HardState { term: self.term(), vote: Some(from) });
+        if free && following && !self.is_recovering() && self.is_up_to_date(last_index, last_term) {
+            self.set_hard_state(HardState { vote: Some(from), ..self.hard_state });
             self.elapsed = 0;
             self.send(from, Message::VoteGranted);
         }

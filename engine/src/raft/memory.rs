@@ -3,7 +3,7 @@
 //! Invariants, asserted in release builds too: indexes are contiguous, terms never decrease, and only the caller's
 //! uncommitted entries are ever replaced. Entries start after a base position, which is 0 until there is compaction.
 
-use super::message::{Entry, Index, Term};
+use super::message::{Entry, Index, NodeId, Nonce, Payload, Term};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct MemoryLog {
@@ -14,19 +14,21 @@ pub(super) struct MemoryLog {
     entries: Vec<Entry>,
     /// Entries up to here are durable.
     persisted: Index,
+    /// Which of the entries reinstate a node, in order.
+    reinstatements: Vec<(Index, NodeId, Nonce)>,
 }
 
 impl MemoryLog {
     /// A log of recovered, durable entries.
     pub(super) fn new(entries: Vec<Entry>) -> Self {
-        let (base_index, base_term) = (0, 0);
-        let mut last = (base_index, base_term);
-        for entry in &entries {
-            assert_eq!(entry.index, last.0 + 1, "recovered entries are not contiguous");
-            assert!(entry.term >= last.1, "recovered entry {} goes back to term {}", entry.index, entry.term);
-            last = (entry.index, entry.term);
+        let mut log =
+            Self { base_index: 0, base_term: 0, entries: Vec::new(), persisted: 0, reinstatements: Vec::new() };
+        log.entries.reserve_exact(entries.len());
+        for entry in entries {
+            log.push(entry);
         }
-        Self { base_index, base_term, entries, persisted: last.0 }
+        log.mark_persisted();
+        log
     }
 
     pub(super) fn last_index(&self) -> Index {
@@ -102,16 +104,26 @@ impl MemoryLog {
         (entry.term == term).then_some(entry.index)
     }
 
+    /// The first entry that ends this amnesia of a node.
+    pub(super) fn reinstatement(&self, node: NodeId, nonce: Nonce) -> Option<Index> {
+        let found = self.reinstatements.iter().find(|&&(_, of, ends)| (of, ends) == (node, nonce));
+        found.map(|&(index, ..)| index)
+    }
+
     /// Appends one entry.
     pub(super) fn push(&mut self, entry: Entry) {
         assert_eq!(entry.index, self.last_index() + 1, "log indexes are contiguous");
         assert!(entry.term >= self.last_term(), "terms never decrease along the log");
+        if let Payload::Reinstate { node, nonce } = entry.payload {
+            self.reinstatements.push((entry.index, node, nonce));
+        }
         self.entries.push(entry);
     }
 
     /// Removes the entries from `index` on.
     pub(super) fn truncate_from(&mut self, index: Index) {
         self.entries.truncate(self.offset(index));
+        self.reinstatements.truncate(self.reinstatements.partition_point(|&(at, ..)| at < index));
         self.persisted = self.persisted.min(index - 1);
     }
 

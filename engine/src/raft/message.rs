@@ -3,6 +3,7 @@
 //! Every message travels in an [`Envelope`] with its sender's term. A request of an older term is answered with
 //! [`Message::NewerTerm`], so that nobody waits for a node that has moved on; answers of an older term are dropped.
 
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -13,6 +14,8 @@ pub type NodeId = u8;
 pub type Term = u64;
 /// A position in the log, from 1. 0 is before the first entry.
 pub type Index = u64;
+/// Names one amnesia of a node: different each time that it loses its log.
+pub type Nonce = NonZeroU64;
 
 /// One entry of the replicated log. Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -21,25 +24,52 @@ pub struct Entry {
     pub index: Index,
     /// The term of the leader that created it.
     pub term: Term,
-    /// The command, or `None` for the entry with which a new leader begins its term.
-    #[serde(with = "payload")]
-    pub payload: Option<Arc<[u8]>>,
+    /// What it holds.
+    pub payload: Payload,
 }
 
 impl Entry {
-    /// The size that batch limits count, in bytes: the payload and an allowance for the rest.
+    /// The size that batch limits count, in bytes: the command and an allowance for the rest.
     pub(super) fn size(&self) -> usize {
-        16 + self.payload.as_ref().map_or(0, |payload| payload.len())
+        16 + self.payload.command().map_or(0, |command| command.len())
     }
 }
 
-/// What a node must never forget, apart from the log.
+/// What an entry holds.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Payload {
+    /// Nothing: the entry with which a new leader begins its term.
+    Empty,
+    /// A command for the state machine.
+    Command(#[serde(with = "bytes")] Arc<[u8]>),
+    /// Gives a node that had lost its log its vote back.
+    Reinstate {
+        /// The node.
+        node: NodeId,
+        /// Its amnesia. Another one needs another entry.
+        nonce: Nonce,
+    },
+}
+
+impl Payload {
+    /// The command, if it is one.
+    pub fn command(&self) -> Option<&Arc<[u8]>> {
+        match self {
+            Self::Command(command) => Some(command),
+            Self::Empty | Self::Reinstate { .. } => None,
+        }
+    }
+}
+
+/// What a node must never forget, apart from the log. The default is that of a new cluster's node: term 0, with a vote.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct HardState {
     /// The latest term the node has seen.
     pub term: Term,
     /// Whom it voted for in that term.
     pub vote: Option<NodeId>,
+    /// The amnesia that the node has not recovered from. Until then it is no voter, and nothing that it says counts.
+    pub recovering: Option<Nonce>,
 }
 
 /// A message on its way between two nodes.
@@ -77,25 +107,16 @@ pub enum Message {
     },
     /// The vote is given, and durable.
     VoteGranted,
-    /// Entries from the leader. Without entries it is a heartbeat. Always answered.
-    Append {
-        /// The position before the first entry; the follower must hold the same entry there.
-        prev_index: Index,
-        /// The term of the entry at `prev_index`.
-        prev_term: Term,
-        /// Entries from `prev_index + 1` on.
-        entries: Vec<Entry>,
-        /// The leader's commit index.
-        commit: Index,
-        /// The leader's latest round of reads.
-        round: u64,
-    },
+    /// Entries from the leader. Always answered.
+    Append(Append),
     /// The follower's log equals the leader's up to `matched`, durably.
     AppendAccepted {
         /// The last position that the answered append covered.
         matched: Index,
         /// The round of the answered append.
         round: u64,
+        /// The amnesia that the follower recovers from. Its answer then counts for nothing but what to send next.
+        recovering: Option<Nonce>,
     },
     /// The follower's log differs from the leader's at `prev_index`, or ends before it.
     AppendRejected {
@@ -107,11 +128,15 @@ pub enum Message {
         conflict_index: Index,
         /// The round of the answered append.
         round: u64,
+        /// The amnesia that the follower recovers from.
+        recovering: Option<Nonce>,
     },
     /// The entries up to `index`, which this follower has accepted, are committed. Not answered.
     Commit {
         /// The commit index, as far as the follower is known to hold it.
         index: Index,
+        /// The term of the entry there, by which a follower that has forgotten it is found out.
+        index_term: Term,
     },
     /// A follower asks the leader for a position to read at.
     ReadIndex {
@@ -129,54 +154,57 @@ pub enum Message {
     NewerTerm,
 }
 
+/// Entries from the leader. Without entries it is a heartbeat.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Append {
+    /// The position before the first entry; the follower must hold the same entry there.
+    pub prev_index: Index,
+    /// The term of the entry at `prev_index`.
+    pub prev_term: Term,
+    /// Entries from `prev_index + 1` on.
+    pub entries: Vec<Entry>,
+    /// The leader's commit index.
+    pub commit: Index,
+    /// The leader's latest round of reads.
+    pub round: u64,
+    /// What the follower has acknowledged in this term; 0 when nothing is known. At most `prev_index`.
+    pub matched: Index,
+}
+
 impl Message {
     /// Whether the sender waits for an answer, so that silence could keep it in an old term.
     pub(super) fn is_request(&self) -> bool {
-        matches!(self, Self::PreVote { .. } | Self::Vote { .. } | Self::Append { .. } | Self::ReadIndex { .. })
+        matches!(self, Self::PreVote { .. } | Self::Vote { .. } | Self::Append(_) | Self::ReadIndex { .. })
     }
 }
 
-/// Payloads as byte strings: serde's own impl for `Arc<[u8]>` goes byte by byte.
-mod payload {
+/// Commands as byte strings: serde's own impl for `Arc<[u8]>` goes byte by byte.
+mod bytes {
     use std::fmt;
     use std::sync::Arc;
 
     use serde::de::{Deserializer, Error, Visitor};
     use serde::ser::Serializer;
-    use serde::{Deserialize, Serialize};
 
-    struct Bytes<'a>(&'a [u8]);
+    struct BytesVisitor;
 
-    impl Serialize for Bytes<'_> {
-        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-            serializer.serialize_bytes(self.0)
+    impl Visitor<'_> for BytesVisitor {
+        type Value = Arc<[u8]>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("bytes")
+        }
+
+        fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Arc<[u8]>, E> {
+            Ok(bytes.into())
         }
     }
 
-    struct Shared(Arc<[u8]>);
-
-    impl<'de> Deserialize<'de> for Shared {
-        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-            struct BytesVisitor;
-            impl Visitor<'_> for BytesVisitor {
-                type Value = Shared;
-                fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                    f.write_str("bytes")
-                }
-                fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Shared, E> {
-                    Ok(Shared(bytes.into()))
-                }
-            }
-            deserializer.deserialize_bytes(BytesVisitor)
-        }
+    pub(super) fn serialize<S: Serializer>(bytes: &Arc<[u8]>, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(bytes)
     }
 
-    #[expect(clippy::ref_option, reason = "the signature that serde's `with` asks for")]
-    pub(super) fn serialize<S: Serializer>(payload: &Option<Arc<[u8]>>, serializer: S) -> Result<S::Ok, S::Error> {
-        payload.as_deref().map(Bytes).serialize(serializer)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Arc<[u8]>>, D::Error> {
-        Ok(Option::<Shared>::deserialize(deserializer)?.map(|shared| shared.0))
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<[u8]>, D::Error> {
+        deserializer.deserialize_bytes(BytesVisitor)
     }
 }

@@ -15,7 +15,13 @@
 //! What is in: pre-vote and check-quorum (Ongaro's thesis, 9.6 and 6.2), replication with conflict hints and bounded
 //! pipelining, ReadIndex in shared rounds (thesis, 6.4). Membership is a fixed set, held as data in one place. Not in:
 //! snapshots, log compaction, membership change and leadership transfer.
+//!
+//! A node that has lost its log has forgotten what it promised. [`Log::open`] or [`Raft::step`] find that out, and the host
+//! gives the log up ([`Lost`]) and begins a new one. The node then follows without a vote, until its peers have committed
+//! an entry that gives it its vote back; `amnesia` tells how, and why that is safe. It takes a quorum without the node,
+//! so clusters of one or two cannot do it ([`Raft::can_spare_one`]).
 
+mod amnesia;
 mod config;
 mod core;
 mod election;
@@ -30,5 +36,6 @@ mod replication;
 mod tests;
 
 pub use self::core::{NotLeader, Options, Raft, Role, Unpersisted};
-pub use log::{Log, Recovered};
-pub use message::{Entry, Envelope, HardState, Index, Message, NodeId, Term};
+pub use amnesia::Forgot;
+pub use log::{Log, Lost, Opened, Recovered};
+pub use message::{Append, Entry, Envelope, HardState, Index, Message, NodeId, Nonce, Payload, Term};

@@ -6,24 +6,32 @@
 //!
 //! in big-endian. `synced` is how much of the file was durable when the record was written. The header's checksum covers
 //! the position of the record too, so that bytes that a disk put in the wrong place, or a copy of a record inside some
-//! payload, are no record. With a checksum of its own the header can be believed when its content is torn, and a length
+//! command, are no record. With a checksum of its own the header can be believed when its content is torn, and a length
 //! is known to be right before anything is read or allocated by it. CRC-32 finds accidents, not attacks.
 //!
-//! The content is a kind, then a term and vote, or entries: each with index, term, and the payload's length plus one (0
-//! for none) before the payload. Numbers are in big-endian, of 8 bytes, but for the lengths of 4.
+//! The content is a kind, then one of these:
+//!
+//! - hard state: term, vote (one byte, 0 for none), and the amnesia that the node recovers from (0 for none);
+//! - entries: each with index, term, and a kind of its own: empty; a command, as its length and bytes; or a
+//!   reinstatement, as node (one byte) and nonce.
+//!
+//! Numbers are in big-endian, of 8 bytes, but for the lengths of 4. The first record of every log is a hard state.
 
 use std::sync::Arc;
 
-use super::message::{Entry, HardState};
+use super::message::{Entry, HardState, Nonce, Payload};
 use crate::storage::Error;
 
-const MAGIC: u32 = 0x4f52_4c31;
+const MAGIC: u32 = 0x4f52_4c32;
 /// Every magic starts so.
 pub(super) const FIRST_BYTE: u8 = MAGIC.to_be_bytes()[0];
 /// The bytes before a record's content.
 pub(super) const HEADER: usize = 24;
 const KIND_HARD_STATE: u8 = 1;
 const KIND_ENTRIES: u8 = 2;
+const PAYLOAD_EMPTY: u8 = 0;
+const PAYLOAD_COMMAND: u8 = 1;
+const PAYLOAD_REINSTATE: u8 = 2;
 
 /// A header that has proved right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,7 +80,7 @@ fn header_checksum(header: &[u8; HEADER], position: u64) -> u32 {
 /// What a record says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Content {
-    /// The term and vote from now on.
+    /// The term, vote and status from now on.
     HardState(HardState),
     /// Entries that follow what is before the first one; whatever was there is replaced.
     Entries(Vec<Entry>),
@@ -86,21 +94,27 @@ impl Content {
         match *kind {
             KIND_HARD_STATE => {
                 let term = take_u64(&mut rest).ok_or("the term is cut off")?;
-                match *rest {
-                    [vote] => Ok(Self::HardState(HardState { term, vote: (vote != 0).then_some(vote) })),
-                    _ => Err("the vote is not one byte"),
+                let vote = take_u8(&mut rest).ok_or("the vote is cut off")?;
+                let recovering = Nonce::new(take_u64(&mut rest).ok_or("the amnesia is cut off")?);
+                if !rest.is_empty() {
+                    return Err("the hard state is too long");
                 }
+                Ok(Self::HardState(HardState { term, vote: (vote != 0).then_some(vote), recovering }))
             }
             KIND_ENTRIES => {
                 let mut entries = Vec::new();
                 while !rest.is_empty() {
-                    entries.push(take_entry(&mut rest).ok_or("an entry is cut off")?);
+                    entries.push(take_entry(&mut rest).ok_or("an entry is cut off, or of an unknown kind")?);
                 }
                 Ok(Self::Entries(entries))
             }
             _ => Err("the record's kind is unknown"),
         }
     }
+}
+
+fn take_u8(bytes: &mut &[u8]) -> Option<u8> {
+    bytes.split_off_first().copied()
 }
 
 fn take_u32(bytes: &mut &[u8]) -> Option<u32> {
@@ -113,14 +127,19 @@ fn take_u64(bytes: &mut &[u8]) -> Option<u64> {
 
 fn take_entry(bytes: &mut &[u8]) -> Option<Entry> {
     let (index, term) = (take_u64(bytes)?, take_u64(bytes)?);
-    let payload = match take_u32(bytes)?.checked_sub(1) {
-        None => None,
-        Some(length) => Some(Arc::from(bytes.split_off(..usize::try_from(length).ok()?)?)),
+    let payload = match take_u8(bytes)? {
+        PAYLOAD_EMPTY => Payload::Empty,
+        PAYLOAD_COMMAND => {
+            let length = usize::try_from(take_u32(bytes)?).ok()?;
+            Payload::Command(Arc::from(bytes.split_off(..length)?))
+        }
+        PAYLOAD_REINSTATE => Payload::Reinstate { node: take_u8(bytes)?, nonce: Nonce::new(take_u64(bytes)?)? },
+        _ => return None,
     };
     Some(Entry { index, term, payload })
 }
 
-/// Adds a record of a term and vote to `buffer`, whose first byte goes to `position` of the file.
+/// Adds a record of a hard state to `buffer`, whose first byte goes to `position` of the file.
 pub(super) fn encode_hard_state(
     buffer: &mut Vec<u8>,
     position: u64,
@@ -131,10 +150,11 @@ pub(super) fn encode_hard_state(
         buffer.push(KIND_HARD_STATE);
         buffer.extend_from_slice(&hard_state.term.to_be_bytes());
         buffer.push(hard_state.vote.unwrap_or(0));
+        buffer.extend_from_slice(&hard_state.recovering.map_or(0, Nonce::get).to_be_bytes());
     })
 }
 
-/// Adds a record of entries to `buffer`, whose first byte goes to `position` of the file. An error if the payloads do
+/// Adds a record of entries to `buffer`, whose first byte goes to `position` of the file. An error if the commands do
 /// not fit into one record.
 pub(super) fn encode_entries(buffer: &mut Vec<u8>, position: u64, synced: u64, entries: &[Entry]) -> Result<(), Error> {
     encode(buffer, position, synced, |buffer| {
@@ -142,10 +162,20 @@ pub(super) fn encode_entries(buffer: &mut Vec<u8>, position: u64, synced: u64, e
         for entry in entries {
             buffer.extend_from_slice(&entry.index.to_be_bytes());
             buffer.extend_from_slice(&entry.term.to_be_bytes());
-            // A length that is cut here makes the content longer than the limit, which is checked below.
-            let length = entry.payload.as_ref().map_or(0, |payload| (payload.len() as u32).wrapping_add(1));
-            buffer.extend_from_slice(&length.to_be_bytes());
-            buffer.extend_from_slice(entry.payload.as_deref().unwrap_or_default());
+            match &entry.payload {
+                Payload::Empty => buffer.push(PAYLOAD_EMPTY),
+                Payload::Command(command) => {
+                    buffer.push(PAYLOAD_COMMAND);
+                    // A length that is cut here makes the content longer than the limit, which is checked below.
+                    buffer.extend_from_slice(&(command.len() as u32).to_be_bytes());
+                    buffer.extend_from_slice(command);
+                }
+                Payload::Reinstate { node, nonce } => {
+                    buffer.push(PAYLOAD_REINSTATE);
+                    buffer.push(*node);
+                    buffer.extend_from_slice(&nonce.get().to_be_bytes());
+                }
+            }
         }
     })
 }

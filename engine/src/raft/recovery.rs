@@ -4,14 +4,15 @@
 //! fragments with whole records after them. The records are read up to the first bad one. Then the rest of the file is
 //! searched for a header that calls the bad place synced: that is damage to durable data, which is never taken for the
 //! end ("Protocol-Aware Recovery", Alagappan et al., FAST 2018). Otherwise the tail was never acknowledged, and is cut.
+//! A file is made with its first record in it, and so has lost something when it does not begin with one.
 //!
-//! What cannot be seen: damage to the last synced records, which nothing after them calls synced yet; and a file that
-//! has become shorter.
+//! What cannot be seen here: damage to the last synced records, which nothing after them calls synced yet; and a file
+//! that has become shorter. When that has lost entries, the leader that counts on them will tell.
 
 use super::log::Recovered;
 use super::message::{Entry, HardState, Index};
 use super::record::{self, Content, HEADER, Header};
-use crate::disk::File;
+use crate::disk::{self, File};
 use crate::storage::Error;
 
 /// The bytes that are read at once.
@@ -24,17 +25,27 @@ pub(super) struct Recovery {
     pub end: u64,
 }
 
-/// Reads a file, cuts its torn tail, and makes the rest durable.
+/// Reads a file, cuts its torn tail, and makes the rest durable. When the file has lost something
+/// ([`Error::is_loss`]), nothing of it is changed.
 pub(super) fn recover<F: File>(file: &F, path: &str) -> Result<Recovery, Error> {
     let corrupt = |offset, reason| Error::Corrupt { path: path.to_owned(), offset, reason };
     let mut reader = Reader { file, length: file.len()?, start: 0, buffer: Vec::new() };
     let mut recovered = Recovered::default();
     let (mut end, mut synced) = (0, 0);
+    if reader.length == 0 {
+        return Err(Error::NotFormatted { path: path.to_owned() });
+    }
     while let Some((header, content)) = reader.record(end)? {
         let content = Content::decode(content).map_err(|reason| corrupt(end, reason.to_owned()))?;
-        replay(&mut recovered, content).map_err(|reason| corrupt(end, reason))?;
+        if end == 0 && !matches!(content, Content::HardState(_)) {
+            return Err(corrupt(end, "the first record is not a hard state".to_owned()));
+        }
+        replay(&mut recovered, content, end == 0).map_err(|reason| corrupt(end, reason))?;
         synced = header.synced;
         end += HEADER as u64 + u64::from(header.length);
+    }
+    if end == 0 {
+        return Err(corrupt(0, "the first record, which the file was made with, is not valid".to_owned()));
     }
     if let Some((position, synced)) = reader.find_synced_beyond(end)? {
         let reason =
@@ -55,23 +66,26 @@ pub(super) fn recover<F: File>(file: &F, path: &str) -> Result<Recovery, Error> 
     Ok(Recovery { recovered, end })
 }
 
-/// Applies a record to what the ones before it say, or says why it cannot follow them.
-fn replay(recovered: &mut Recovered, content: Content) -> Result<(), String> {
+/// Applies a record, which may be the first one, to what those before it say; or says why it cannot follow them.
+fn replay(recovered: &mut Recovered, content: Content, first: bool) -> Result<(), String> {
     match content {
         Content::HardState(new) => {
-            let HardState { term, vote } = recovered.hard_state;
-            if new.term < term || (new.term == term && vote.is_some() && new.vote != vote) {
+            let HardState { term, vote, recovering } = recovered.hard_state;
+            let voted = new.term == term && vote.is_some() && new.vote != vote;
+            // An amnesia begins with a new file.
+            let forgot = !first && new.recovering.is_some() && new.recovering != recovering;
+            if new.term < term || voted || forgot {
                 return Err(format!("{new:?} cannot follow {:?}", recovered.hard_state));
             }
             recovered.hard_state = new;
         }
         Content::Entries(entries) => {
-            let first = entries.first().ok_or("a record of no entries")?;
+            let Entry { index, .. } = *entries.first().ok_or("a record of no entries")?;
             let last = recovered.entries.len() as Index;
-            if first.index == 0 || first.index > last.saturating_add(1) {
-                return Err(format!("entry {} cannot follow entry {last}", first.index));
+            if index == 0 || index > last.saturating_add(1) {
+                return Err(format!("entry {index} cannot follow entry {last}"));
             }
-            recovered.entries.truncate(first.index as usize - 1);
+            recovered.entries.truncate(index as usize - 1);
             for entry in entries {
                 let (index, term) = recovered.entries.last().map_or((0, 0), |last: &Entry| (last.index, last.term));
                 if entry.index != index + 1 || entry.term < term || entry.term > recovered.hard_state.term {
@@ -105,7 +119,7 @@ impl<F: File> Reader<'_, F> {
         if position < self.start || end > self.start + self.buffer.len() as u64 {
             self.buffer.resize(length.max(CHUNK).min(self.length - position) as usize, 0);
             self.start = position;
-            self.file.read_at(&mut self.buffer, position)?;
+            disk::read_again(self.file, &mut self.buffer, position).map_err(Error::from_read)?;
         }
         let offset = (position - self.start) as usize;
         Ok(&self.buffer[offset..offset + length as usize])

@@ -4,12 +4,15 @@
 //! a bounded number of appends ahead of the answers. Every append names the entry before it, and a heartbeat is an
 //! append without entries behind everything sent. So its answer either acknowledges all, or reveals that something is
 //! missing and sends the peer back to probing: a lost append never stays lost.
+//!
+//! A peer that recovers from an amnesia is sent entries like any other, but what it has is kept apart from what counts.
 
 use std::collections::BTreeMap;
 
+use super::amnesia::Forgot;
 use super::core::{Raft, State};
 use super::memory::MemoryLog;
-use super::message::{Entry, Envelope, Index, Message, NodeId, Term};
+use super::message::{Append, Entry, Envelope, Index, Message, NodeId, Nonce, Term};
 use super::read::Rounds;
 
 /// What only a leader knows.
@@ -40,8 +43,10 @@ impl Leader {
 /// How far a peer is.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Progress {
-    /// Their logs are known to be equal up to here, durably.
+    /// Their logs are known to be equal up to here, durably, by a voter's word. 0 while the peer recovers.
     pub(super) matched: Index,
+    /// What a peer has that is no voter, because it recovers.
+    learner: Option<Learner>,
     /// The next entry to send.
     next: Index,
     flow: Flow,
@@ -56,6 +61,15 @@ pub(super) struct Progress {
     heartbeat_due: bool,
 }
 
+/// How far a recovering peer is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Learner {
+    /// The amnesia it recovers from.
+    nonce: Nonce,
+    /// The logs are known to be equal up to here.
+    learned: Index,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Flow {
     /// Looking for where the logs meet; `waiting` for an answer to the entries sent.
@@ -68,6 +82,7 @@ impl Progress {
     fn new(next: Index) -> Self {
         Self {
             matched: 0,
+            learner: None,
             next,
             flow: Flow::Probe { waiting: false },
             sent_commit: 0,
@@ -78,11 +93,37 @@ impl Progress {
         }
     }
 
+    /// Where the logs are known to be equal, whether it counts or not.
+    fn position(&self) -> Index {
+        self.learner.map_or(self.matched, |learner| learner.learned)
+    }
+
     fn may_send(&self, max_inflight_entries: u64) -> bool {
         match self.flow {
             Flow::Probe { waiting } => !waiting,
-            Flow::Replicate => self.next - 1 - self.matched < max_inflight_entries,
+            Flow::Replicate => self.next - 1 - self.position() < max_inflight_entries,
         }
+    }
+
+    /// Notes whether the peer recovers. A late answer can make it look like what it was before; its next one settles it.
+    fn note_status(&mut self, recovering: Option<Nonce>) {
+        if self.learner.map(|learner| learner.nonce) == recovering {
+            return;
+        }
+        self.learner = recovering.map(|nonce| Learner { nonce, learned: 0 });
+        if recovering.is_some() {
+            // It has forgotten what it had, and what it knew.
+            (self.matched, self.sent_commit) = (0, 0);
+            self.flow = Flow::Probe { waiting: false };
+        }
+    }
+
+    /// Notes that the logs are equal up to `index`, by an answer of the peer as it is. Returns whether that is news.
+    fn note_equal(&mut self, index: Index) -> bool {
+        let position = self.learner.as_mut().map_or(&mut self.matched, |learner| &mut learner.learned);
+        let advanced = index > *position;
+        *position = index.max(*position);
+        advanced
     }
 
     /// An append that starts after `prev_index`, noting what the peer will know from it.
@@ -91,7 +132,8 @@ impl Progress {
         self.heartbeat_due = false;
         self.sent_round = round;
         self.sent_commit = self.sent_commit.max(commit.min(prev_index + entries.len() as u64));
-        Message::Append { prev_index, prev_term, entries: entries.to_vec(), commit, round }
+        let entries = entries.to_vec();
+        Message::Append(Append { prev_index, prev_term, entries, commit, round, matched: self.matched })
     }
 }
 
@@ -102,7 +144,7 @@ impl Raft {
         let mut heard = 1;
         for peer in leader.peers.values_mut() {
             peer.silent = peer.silent.saturating_add(1);
-            heard += usize::from(peer.silent < self.options.election_ticks);
+            heard += usize::from(peer.learner.is_none() && peer.silent < self.options.election_ticks);
         }
         if !self.config.is_quorum(heard) {
             return self.become_follower(self.term(), None);
@@ -139,10 +181,12 @@ impl Raft {
             } else if peer.sent_round < round {
                 // Nothing is due for checking, so ask about what surely matches: appends that are merely late must not
                 // look lost.
-                send(peer.append(log, peer.matched, &[], commit, round));
-            } else if peer.sent_commit < commit.min(peer.matched) {
-                peer.sent_commit = commit.min(peer.matched);
-                send(Message::Commit { index: peer.sent_commit });
+                send(peer.append(log, peer.position(), &[], commit, round));
+            } else if peer.sent_commit < commit.min(peer.position()) {
+                let index = commit.min(peer.position());
+                let index_term = log.term(index).expect("the leader holds what is committed");
+                peer.sent_commit = index;
+                send(Message::Commit { index, index_term });
             }
         }
     }
@@ -160,29 +204,26 @@ impl Raft {
         true
     }
 
-    pub(super) fn step_append(
-        &mut self,
-        from: NodeId,
-        prev_index: Index,
-        prev_term: Term,
-        entries: Vec<Entry>,
-        commit: Index,
-        round: u64,
-    ) {
-        if !is_well_formed(prev_index, prev_term, &entries, self.term()) || !self.follow(from) {
-            return;
+    pub(super) fn step_append(&mut self, from: NodeId, append: Append) -> Result<(), Forgot> {
+        if !is_well_formed(&append, self.term()) || !self.follow(from) {
+            return Ok(());
         }
+        let Append { prev_index, prev_term, entries, commit, round, matched } = append;
+        let recovering = self.recovering();
         match self.log.term(prev_index) {
             Some(term) if term == prev_term => {}
             // A leader holds all committed entries.
-            Some(_) if prev_index <= self.known_commit() => return,
+            Some(_) if prev_index <= self.known_commit() => return Ok(()),
             conflict => {
+                self.check_acknowledged(matched, (matched == prev_index).then_some(prev_term))?;
                 let (conflict_term, conflict_index) = match conflict {
                     // What is committed here matches, whatever its term.
                     Some(term) => (term, self.log.first_of_term(prev_index).max(self.known_commit() + 1)),
                     None => (0, self.log.last_index() + 1),
                 };
-                return self.send(from, Message::AppendRejected { prev_index, conflict_term, conflict_index, round });
+                let message = Message::AppendRejected { prev_index, conflict_term, conflict_index, round, recovering };
+                self.send(from, message);
+                return Ok(());
             }
         }
         let last = prev_index + entries.len() as u64;
@@ -191,7 +232,7 @@ impl Raft {
         if let Some(new) = new {
             let first = entries[new].index;
             if first <= self.known_commit() {
-                return;
+                return Ok(());
             }
             if first <= self.log.last_index() {
                 self.truncate_from(first);
@@ -202,30 +243,45 @@ impl Raft {
         }
         // Beyond `last` this log may differ from the leader's.
         self.commit_to(commit.min(last));
-        self.send(from, Message::AppendAccepted { matched: last, round });
+        self.accept_reinstatement();
+        self.send(from, Message::AppendAccepted { matched: last, round, recovering: self.recovering() });
+        Ok(())
     }
 
-    pub(super) fn step_accepted(&mut self, from: NodeId, index: Index, round: u64) {
-        let last_index = self.log.last_index();
-        let State::Leader(leader) = &mut self.state else { return };
-        let Some(peer) = leader.peers.get_mut(&from) else { return };
-        if index > last_index || round > leader.rounds.current() {
+    /// Takes what every answer to an append tells, if this node is the leader. False for what no correct peer says.
+    pub(super) fn step_answer(&mut self, from: NodeId, round: u64, recovering: Option<Nonce>) -> bool {
+        let State::Leader(leader) = &mut self.state else { return false };
+        let Some(peer) = leader.peers.get_mut(&from) else { return false };
+        if round > leader.rounds.current() {
+            return false;
+        }
+        peer.note_status(recovering);
+        match recovering {
+            None => {
+                // A refusal too comes from a follower of this term.
+                peer.acked_round = peer.acked_round.max(round);
+                self.confirm_round();
+            }
+            Some(nonce) => self.reinstate(from, nonce),
+        }
+        true
+    }
+
+    pub(super) fn step_accepted(&mut self, from: NodeId, index: Index, round: u64, recovering: Option<Nonce>) {
+        if index > self.log.last_index() || !self.step_answer(from, round, recovering) {
             return;
         }
-        peer.acked_round = peer.acked_round.max(round);
-        let advanced = index > peer.matched;
-        if advanced {
-            peer.matched = index;
-        }
+        let State::Leader(leader) = &mut self.state else { return };
+        let Some(peer) = leader.peers.get_mut(&from) else { return };
+        let advanced = peer.note_equal(index);
         // The probed position matches. (A round of reads asks about less.)
         if index + 1 >= peer.next {
             peer.flow = Flow::Replicate;
         }
-        peer.next = peer.next.max(peer.matched + 1);
+        peer.next = peer.next.max(peer.position() + 1);
         if advanced {
             self.advance_commit();
         }
-        self.confirm_round();
     }
 
     pub(super) fn step_rejected(
@@ -234,34 +290,34 @@ impl Raft {
         prev_index: Index,
         conflict_term: Term,
         conflict_index: Index,
-        round: u64,
     ) {
         let State::Leader(leader) = &mut self.state else { return };
         let Some(peer) = leader.peers.get_mut(&from) else { return };
-        if round > leader.rounds.current() {
-            return;
-        }
-        // A refusal too comes from a follower of this term.
-        peer.acked_round = peer.acked_round.max(round);
         // Answers to earlier appends may be late. What has matched since, or was not sent since, is settled.
         let current = match peer.flow {
             Flow::Probe { .. } => prev_index == peer.next - 1,
             Flow::Replicate => prev_index < peer.next,
         };
-        if current && prev_index > peer.matched {
+        if current && prev_index > peer.position() {
             // The logs can meet at the end of the conflicting term here, or else before it there.
             let shared = self.log.last_of_term(conflict_term, prev_index).filter(|_| conflict_term > 0);
             let next = shared.map_or(conflict_index, |shared| shared.saturating_add(1));
-            peer.next = next.clamp(peer.matched + 1, prev_index);
+            peer.next = next.clamp(peer.position() + 1, prev_index);
             peer.flow = Flow::Probe { waiting: false };
         }
-        self.confirm_round();
     }
 
-    pub(super) fn step_commit(&mut self, from: NodeId, index: Index) {
-        if self.follow(from) && index <= self.log.last_index() {
-            self.commit_to(index);
+    pub(super) fn step_commit(&mut self, from: NodeId, index: Index, index_term: Term) -> Result<(), Forgot> {
+        if index_term > self.term() || !self.follow(from) {
+            return Ok(());
         }
+        if self.log.term(index) == Some(index_term) {
+            self.commit_to(index);
+            self.accept_reinstatement();
+        } else if index > self.known_commit() {
+            self.check_acknowledged(index, Some(index_term))?;
+        }
+        Ok(())
     }
 
     /// Commits what a majority stores durably, if it is of this term: an entry of an earlier term on a majority can
@@ -278,12 +334,14 @@ impl Raft {
 }
 
 /// Whether an append could come from a leader of `term`.
-fn is_well_formed(prev_index: Index, prev_term: Term, entries: &[Entry], term: Term) -> bool {
+fn is_well_formed(append: &Append, term: Term) -> bool {
+    let &Append { prev_index, prev_term, ref entries, matched, .. } = append;
     let mut last = (prev_index, prev_term);
     let contiguous = entries.iter().all(|entry| {
         let follows = last.0.checked_add(1) == Some(entry.index) && entry.term >= last.1;
         last = (entry.index, entry.term);
         follows
     });
-    contiguous && (prev_index == 0) == (prev_term == 0) && last.1 <= term && entries.first().is_none_or(|e| e.term > 0)
+    let terms = (prev_index == 0) == (prev_term == 0) && last.1 <= term && entries.first().is_none_or(|e| e.term > 0);
+    contiguous && terms && matched <= prev_index
 }

@@ -100,6 +100,15 @@ pub enum Error {
         /// What does not hold.
         reason: String,
     },
+    /// Data that is needed to open cannot be read, however often it is tried ([`disk::READ_TRIES`]).
+    #[error("{0}, again and again")]
+    Unreadable(disk::Error),
+    /// Where a node's log should be, there is none: the disk is new, or was wiped.
+    #[error("{path:?} is not there, or empty: this disk was never formatted, or has lost what it held")]
+    NotFormatted {
+        /// The file that is missing.
+        path: String,
+    },
     /// A value does not decode.
     #[error(transparent)]
     Encoding(#[from] crate::encoding::Error),
@@ -113,6 +122,18 @@ pub enum Error {
         /// The most that is allowed.
         limit: usize,
     },
+}
+
+impl Error {
+    /// Whether it says that stored data is lost, and not that the disk failed to do something now.
+    pub fn is_loss(&self) -> bool {
+        matches!(self, Self::Corrupt { .. } | Self::Unreadable(_) | Self::NotFormatted { .. })
+    }
+
+    /// The error of a read that was tried again and again.
+    pub(crate) fn from_read(error: disk::Error) -> Self {
+        if error.kind == disk::ErrorKind::Io { Self::Unreadable(error) } else { Self::Disk(error) }
+    }
 }
 
 /// Whether a range certainly holds no key because it ends before it starts. (`BTreeMap` panics on such ranges.)

@@ -147,6 +147,11 @@ impl Universe {
         let nodes = (1..=scenario.nodes)
             .map(|id| {
                 let disk = SimDisk::new(disk_options(&scenario), stream(seed, "disk", u64::from(id)));
+                // Before time begins, when nothing fails.
+                disk.set_faults_enabled(false);
+                engine::node::format(&disk).expect("a new disk can be formatted");
+                disk.set_faults_enabled(true);
+                disk.take_busy_us();
                 let clock = scenario.clocks[usize::from(id) - 1];
                 Slot {
                     disk,
@@ -479,14 +484,14 @@ fn fingerprint(packet: &Packet) -> u64 {
                 raft::Message::PreVoteGranted => (2, 0),
                 raft::Message::Vote { last_index, .. } => (3, *last_index),
                 raft::Message::VoteGranted => (4, 0),
-                raft::Message::Append { prev_index, entries, commit, .. } => {
+                raft::Message::Append(raft::Append { prev_index, entries, commit, .. }) => {
                     (5, prev_index << 40 ^ (entries.len() as u64) << 20 ^ commit)
                 }
                 raft::Message::AppendAccepted { matched, .. } => (6, *matched),
                 raft::Message::AppendRejected { prev_index, .. } => (7, *prev_index),
                 raft::Message::ReadIndex { token } => (8, *token),
                 raft::Message::ReadIndexResponse { index, .. } => (9, *index),
-                raft::Message::Commit { index } => (10, *index),
+                raft::Message::Commit { index, .. } => (10, *index),
                 raft::Message::NewerTerm => (11, 0),
             };
             kind << 60 ^ envelope.term << 48 ^ detail

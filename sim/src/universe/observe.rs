@@ -1,11 +1,9 @@
 //! What the checker of Raft's safety sees of a node, after each of its steps.
 
-use std::sync::Arc;
-
 use checkers::Violation;
 use engine::disk::Disk;
 use engine::node::{Node, Ready};
-use engine::raft::{Entry, Role};
+use engine::raft::{Entry, Payload, Role};
 use engine::storage::Storage;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -14,7 +12,12 @@ use crate::story::Change;
 
 /// A hash of what an entry holds.
 fn content(entry: &Entry) -> (u64, u64) {
-    (entry.term, entry.payload.as_ref().map_or(0, |payload: &Arc<[u8]>| xxh3_64(payload)))
+    let hash = match &entry.payload {
+        Payload::Empty => 0,
+        Payload::Command(command) => xxh3_64(command),
+        Payload::Reinstate { node, nonce } => u64::from(*node) ^ nonce.get(),
+    };
+    (entry.term, hash)
 }
 
 impl Universe {

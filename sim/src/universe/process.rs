@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::rc::Rc;
 
 use engine::disk::ErrorKind;
-use engine::node::{Error, Input, Node, Ready};
+use engine::node::{Error, Freshness, Input, Node, Ready, Repair};
 use engine::storage::{self, BitCask, BitCaskOptions, Memory, Storage};
 use scenarios::StorageOptions;
 use tracing::Instrument;
@@ -24,14 +24,18 @@ pub async fn live(universe: Rc<Universe>, id: u8) {
 async fn run(universe: &Rc<Universe>, id: u8, life: u32) -> Result<Infallible, Error> {
     let disk = universe.node(id).disk.clone();
     match universe.scenario.engine.storage {
-        StorageOptions::Memory => run_on(universe, id, life, &disk, || Ok(Memory::new())).await,
+        StorageOptions::Memory => run_on(universe, id, life, &disk, |_| Ok(Memory::new())).await,
         StorageOptions::BitCask { compact_garbage_percent, compact_min_bytes } => {
             let options = BitCaskOptions {
                 compact_garbage_bytes: compact_min_bytes,
                 compact_garbage_percent,
                 compact_on_open: true,
             };
-            run_on(universe, id, life, &disk, || BitCask::open(disk.clone(), "store", options)).await
+            let open = |freshness| match freshness {
+                Freshness::Kept => BitCask::open(disk.clone(), "store", options),
+                Freshness::Empty => BitCask::open_empty(disk.clone(), "store", options),
+            };
+            run_on(universe, id, life, &disk, open).await
         }
     }
 }
@@ -39,7 +43,7 @@ async fn run(universe: &Rc<Universe>, id: u8, life: u32) -> Result<Infallible, E
 /// What the end of a node means to the universe.
 fn death(error: Error) -> Death {
     match error {
-        Error::Storage(storage::Error::Disk(error)) => match error.kind {
+        Error::Storage(storage::Error::Disk(error) | storage::Error::Unreadable(error)) => match error.kind {
             ErrorKind::PowerLoss => Death::PowerLoss,
             _ => Death::DiskError(error.to_string()),
         },
@@ -52,10 +56,13 @@ async fn run_on<S: Storage>(
     id: u8,
     life: u32,
     disk: &SimDisk,
-    open: impl FnOnce() -> Result<S, storage::Error>,
+    open: impl FnMut(Freshness) -> Result<S, storage::Error>,
 ) -> Result<Infallible, Error> {
     let seed = universe.life_seed(id, life);
-    let mut node = Node::open(universe.config(id), disk.clone(), open()?, seed)?;
+    let mut node = Node::open(universe.config(id), disk.clone(), seed, open)?;
+    if matches!(node.repaired(), Repair::LogLost(_)) {
+        universe.monitor.borrow_mut().forgot(usize::from(id));
+    }
     wait_for_disk(universe, id, disk).await;
     universe.observe_restart(&node);
     madsim::task::spawn_local(tick(Rc::clone(universe), id));

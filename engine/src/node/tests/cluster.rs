@@ -3,13 +3,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::disk::MemDisk;
+use crate::disk::{Disk, MemDisk};
 use crate::node::protocol::{Message, Reply, Request};
-use crate::node::{Config, GatewayOptions, Input, Node, Ready};
+use crate::node::{self, Config, Error, Freshness, GatewayOptions, Input, Node, Ready};
 use crate::raft::{self, NodeId, Role};
-use crate::storage::{BitCask, BitCaskOptions};
+use crate::storage::{self, BitCask, BitCaskOptions};
 
 type Replica = Node<MemDisk, BitCask<MemDisk>>;
+
+/// Opens a node's store.
+pub(super) fn open_store<D: Disk>(disk: &D) -> impl FnMut(Freshness) -> Result<BitCask<D>, storage::Error> {
+    |freshness| match freshness {
+        Freshness::Kept => BitCask::open(disk.clone(), "store", BitCaskOptions::default()),
+        Freshness::Empty => BitCask::open_empty(disk.clone(), "store", BitCaskOptions::default()),
+    }
+}
 
 struct Host {
     disk: MemDisk,
@@ -28,11 +36,17 @@ pub(super) struct Cluster {
     pub replies: Vec<Arc<Reply>>,
     pub retention: Option<u64>,
     pub gateway: GatewayOptions,
+    /// Nodes that have stopped with an error. Nobody expects that but a test that looks here.
+    pub stopped: Option<Vec<(NodeId, Error)>>,
 }
 
 impl Cluster {
     pub fn new(size: u8) -> Self {
-        let host = |id| (id, Host { disk: MemDisk::new(), node: None, lives: 0 });
+        let host = |id| {
+            let disk = MemDisk::new();
+            node::format(&disk).unwrap();
+            (id, Host { disk, node: None, lives: 0 })
+        };
         Self {
             hosts: (1..=size).map(host).collect(),
             network: Vec::new(),
@@ -41,6 +55,7 @@ impl Cluster {
             replies: Vec::new(),
             retention: None,
             gateway: GatewayOptions::default(),
+            stopped: None,
         }
     }
 
@@ -52,8 +67,17 @@ impl Cluster {
         self.hosts[&id].node.as_ref()
     }
 
+    /// A node's disk, which a test may exchange while the node does not run.
+    pub fn disk(&mut self, id: NodeId) -> &mut MemDisk {
+        &mut self.hosts.get_mut(&id).unwrap().disk
+    }
+
     /// Starts a node, from what its disk holds.
     pub fn start(&mut self, id: NodeId) {
+        self.try_start(id).unwrap();
+    }
+
+    pub fn try_start(&mut self, id: NodeId) -> Result<(), Error> {
         let peers = self.hosts.keys().copied().filter(|&peer| peer != id).collect();
         let config = Config {
             id,
@@ -66,9 +90,9 @@ impl Cluster {
         let host = self.hosts.get_mut(&id).unwrap();
         assert!(host.node.is_none(), "node {id} runs already");
         host.lives += 1;
-        let store = BitCask::open(host.disk.clone(), "store", BitCaskOptions::default()).unwrap();
         let seed = host.lives * 100 + u64::from(id);
-        host.node = Some(Node::open(config, host.disk.clone(), store, seed).unwrap());
+        host.node = Some(Node::open(config, host.disk.clone(), seed, open_store(&host.disk))?);
+        Ok(())
     }
 
     /// Ends a node's process. What it wrote stays.
@@ -87,8 +111,12 @@ impl Cluster {
 
     /// Gives a node an input, and lets it finish its turn.
     pub fn input(&mut self, id: NodeId, input: Input) {
-        let Some(node) = &mut self.hosts.get_mut(&id).unwrap().node else { return };
-        node.step(input).unwrap();
+        let host = self.hosts.get_mut(&id).unwrap();
+        let Some(node) = &mut host.node else { return };
+        if let Err(error) = node.step(input) {
+            host.node = None;
+            return self.stopped.as_mut().unwrap_or_else(|| panic!("node {id} stops: {error}")).push((id, error));
+        }
         let mut ready = Ready::default();
         let mut more = true;
         while more {

@@ -2,6 +2,7 @@
 
 mod cluster;
 mod golden;
+mod repair;
 
 use cluster::Cluster;
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::{Entry, Envelope, HardState, Index, NodeId, Options, Raft, Role};
+use super::super::{Entry, Envelope, Forgot, HardState, Index, NodeId, Nonce, Options, Raft, Recovered, Role};
 use super::safety::Safety;
 
 /// What a node has synced.
@@ -28,7 +28,18 @@ pub struct Node {
     /// Reads in this life, which name themselves by counting.
     tokens: u64,
     pub stored: Stored,
+    /// The logs that it stored and lost as a voter. Its word for them still counts.
+    pub forgotten: Vec<Vec<Entry>>,
     pub raft: Option<Raft>,
+}
+
+impl Node {
+    /// Whether it has promised to keep an entry: it has it as a voter, or had it.
+    pub fn has_promised(&self, entry: &Entry) -> bool {
+        let votes = self.stored.hard_state.recovering.is_none();
+        let logs = self.forgotten.iter().chain(votes.then_some(&self.stored.entries));
+        logs.into_iter().any(|log| log.get(entry.index as usize - 1) == Some(entry))
+    }
 }
 
 pub struct Cluster {
@@ -41,11 +52,16 @@ pub struct Cluster {
     pub slow: BTreeSet<NodeId>,
     /// Reads that were confirmed, with their node.
     pub confirmed: Vec<(NodeId, u64, Index)>,
+    /// Losses that were noticed by an honest message.
+    pub noticed: Vec<(NodeId, Forgot)>,
+    /// Nodes whose disk is an older image, and which may notice that.
+    rolled_back: BTreeSet<NodeId>,
     pub safety: Safety,
     options: Options,
     /// How many lives all nodes have begun.
     lives: u64,
     commands: u64,
+    wipes: u64,
 }
 
 impl Cluster {
@@ -57,10 +73,13 @@ impl Cluster {
             cut: BTreeSet::new(),
             slow: BTreeSet::new(),
             confirmed: Vec::new(),
+            noticed: Vec::new(),
+            rolled_back: BTreeSet::new(),
             safety: Safety::default(),
             options,
             lives: 0,
             commands: 0,
+            wipes: 0,
         };
         for id in 1..=size {
             cluster.restart(id);
@@ -120,9 +139,21 @@ impl Cluster {
         self.ready(id);
     }
 
+    /// Gives a node a message. One that finds out that it has lost something goes down, to recover when it is restarted.
+    pub fn step(&mut self, envelope: Envelope) {
+        let id = envelope.to;
+        let mut result = Ok(());
+        self.input(id, |raft| result = raft.step(envelope));
+        if let Err(forgot) = result {
+            assert!(self.rolled_back.remove(&id), "{id} has lost nothing, and believes: {forgot}");
+            self.noticed.push((id, forgot));
+            self.wipe(id);
+        }
+    }
+
     pub fn deliver(&mut self, envelope: Envelope) {
         let id = envelope.to;
-        self.input(id, |raft| raft.step(envelope));
+        self.step(envelope);
         self.ready(id);
     }
 
@@ -153,6 +184,35 @@ impl Cluster {
         self.nodes.get_mut(&id).unwrap().raft = None;
     }
 
+    /// Takes down a node, and all that it stored.
+    pub fn wipe(&mut self, id: NodeId) {
+        self.crash(id);
+        self.wipes += 1;
+        let node = self.nodes.get_mut(&id).unwrap();
+        let hard_state = HardState { recovering: Nonce::new(self.wipes), ..HardState::default() };
+        let lost = std::mem::replace(&mut node.stored, Stored { hard_state, entries: Vec::new() });
+        if lost.hard_state.recovering.is_none() {
+            node.forgotten.push(lost.entries);
+        }
+        self.safety.forget_votes(id);
+    }
+
+    /// Whether a node can be wiped, and the others still have everything.
+    pub fn can_spare(&self, id: NodeId) -> bool {
+        let others = self.nodes.iter().filter(|&(&other, _)| other != id);
+        let recovering = others.filter(|(_, node)| node.stored.hard_state.recovering.is_some());
+        recovering.count() < (self.nodes.len() - 1) / 2
+    }
+
+    /// Takes down a node, and puts an older image in the place of what it stored.
+    pub fn roll_back(&mut self, id: NodeId, image: Stored) {
+        self.crash(id);
+        let node = self.nodes.get_mut(&id).unwrap();
+        node.forgotten.push(std::mem::replace(&mut node.stored, image).entries);
+        self.rolled_back.insert(id);
+        self.safety.forget_votes(id);
+    }
+
     /// Starts a node that is down, from what it stored.
     pub fn restart(&mut self, id: NodeId) {
         let peers = self.nodes.keys().copied().filter(|&peer| peer != id).collect();
@@ -161,7 +221,8 @@ impl Cluster {
         if node.raft.is_none() {
             self.lives += 1;
             node.tokens = 0;
-            node.raft = Some(Raft::new(id, peers, self.options.clone(), self.lives, hard_state, entries));
+            let recovered = Recovered { hard_state, entries };
+            node.raft = Some(Raft::new(id, peers, self.options.clone(), self.lives, recovered));
             self.safety.forget(id);
         }
     }
@@ -197,8 +258,8 @@ impl Cluster {
         self.deliver_round();
     }
 
-    /// Ends all faults, and demands progress: within a bounded time a leader commits a new entry, everyone has it, all
-    /// logs are equal, and every node's reads are answered.
+    /// Ends all faults, and demands progress: within a bounded time a leader commits a new entry, everyone has it and is a
+    /// voter, all logs are equal, and every node's reads are answered.
     pub fn heal(&mut self) {
         self.cut.clear();
         self.slow.clear();
@@ -219,10 +280,14 @@ impl Cluster {
                 self.ready(leader);
             }
             let rafts = || self.nodes.values().map(|node| node.raft.as_ref().unwrap());
-            if proposed.is_some_and(|(index, _)| rafts().all(|raft| raft.commit_index() >= index)) {
+            let last = self.raft(leader).unwrap().last_index();
+            let settled = |raft: &Raft| raft.commit_index() == last && !raft.is_recovering();
+            if proposed.is_some_and(|(index, _)| last >= index) && rafts().all(settled) {
                 let mut logs = rafts().map(|raft| raft.entries(1, raft.last_index()));
                 let first = logs.next().unwrap();
-                logs.for_each(|log| assert_eq!(log, first, "logs differ after everyone has committed the last entry"));
+                for log in logs {
+                    assert_eq!(log, first, "logs differ after everyone has committed the leader's last entry");
+                }
                 return self.demand_reads();
             }
         }

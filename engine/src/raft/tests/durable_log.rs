@@ -6,26 +6,55 @@ use bolero::TypeGenerator;
 
 use super::super::record::{self, HEADER};
 use super::super::recovery::CHUNK;
-use super::super::{Entry, HardState, Index, Log, Recovered, Term};
-use super::disk::{Counts, DIR, PATH, TestDisk};
+use super::super::{Entry, HardState, Index, Log, Nonce, Opened, Payload, Recovered, Term};
+use crate::disk::faulty::{Counts, FaultyDisk};
 use crate::disk::{self, ErrorKind};
 use crate::storage::Error;
 
-fn open(disk: &TestDisk) -> (Log<TestDisk>, Recovered) {
-    Log::open(disk.clone(), DIR).unwrap()
+pub const DIR: &str = "node/raft";
+pub const PATH: &str = "node/raft/log";
+/// The length of the first record.
+const BEGIN: usize = HEADER + 18;
+
+pub fn open(disk: &FaultyDisk) -> (Log<FaultyDisk>, Recovered) {
+    match Log::open(disk.clone(), DIR).unwrap() {
+        Opened::Whole(log, recovered) => (log, recovered),
+        Opened::Lost(_, error) => panic!("{error}"),
+    }
+}
+
+/// A disk with the log of a new voter.
+pub fn formatted() -> FaultyDisk {
+    let disk = FaultyDisk::default();
+    Log::format(disk.clone(), DIR).unwrap();
+    disk
+}
+
+pub fn with_bytes(bytes: &[u8]) -> FaultyDisk {
+    let disk = FaultyDisk::default();
+    disk.put(PATH, bytes);
+    disk
 }
 
 fn recover(bytes: &[u8]) -> Result<Recovered, Error> {
-    Log::open(TestDisk::with_bytes(bytes), DIR).map(|(_, recovered)| recovered)
+    let disk = with_bytes(bytes);
+    match Log::open(disk.clone(), DIR)? {
+        Opened::Whole(_, recovered) => Ok(recovered),
+        Opened::Lost(_, error) => {
+            assert_eq!(disk.bytes(PATH).unwrap(), bytes, "a log that has lost something is not changed");
+            Err(error)
+        }
+    }
 }
 
-fn entry(index: Index, term: Term, size: usize) -> Entry {
-    let payload: Vec<u8> = (0..size).map(|n| (n as u64 + index + term) as u8).collect();
-    Entry { index, term, payload: (size > 0).then(|| Arc::from(payload)) }
+pub fn entry(index: Index, term: Term, size: usize) -> Entry {
+    let command: Vec<u8> = (0..size).map(|n| (n as u64 + index + term) as u8).collect();
+    let payload = if size > 0 { Payload::Command(Arc::from(command)) } else { Payload::Empty };
+    Entry { index, term, payload }
 }
 
-fn voted(term: Term) -> HardState {
-    HardState { term, vote: Some(1) }
+pub fn voted(term: Term) -> HardState {
+    HardState { term, vote: Some(1), recovering: None }
 }
 
 /// What a log holds after a record of each kind.
@@ -50,10 +79,10 @@ fn appends() -> Vec<Append> {
 }
 
 /// A log with all appends synced one by one; the file's length and the content after each, from the empty one on.
-fn synced() -> (TestDisk, Vec<(usize, Recovered)>) {
-    let disk = TestDisk::default();
+pub fn synced() -> (FaultyDisk, Vec<(usize, Recovered)>) {
+    let disk = formatted();
     let (mut log, mut state) = open(&disk);
-    let mut states = vec![(0, state.clone())];
+    let mut states = vec![(BEGIN, state.clone())];
     for (hard_state, entries) in appends() {
         log.append(hard_state, &entries).unwrap();
         log.sync().unwrap();
@@ -67,14 +96,14 @@ fn synced() -> (TestDisk, Vec<(usize, Recovered)>) {
 fn a_log_returns_what_was_appended() {
     let (disk, states) = synced();
     for (length, state) in states {
-        assert_eq!(recover(&disk.bytes()[..length]).unwrap(), state);
+        assert_eq!(recover(&disk.bytes(PATH).unwrap()[..length]).unwrap(), state);
     }
 }
 
 #[test]
 fn a_crash_at_any_byte_of_the_tail_leaves_whole_records() {
     let appends = appends();
-    let disk = TestDisk::default();
+    let disk = formatted();
     let (mut log, mut state) = open(&disk);
     log.append(appends[0].0, &appends[0].1).unwrap();
     log.sync().unwrap();
@@ -88,25 +117,29 @@ fn a_crash_at_any_byte_of_the_tail_leaves_whole_records() {
             states.push((log.size() as usize, state.clone()));
         }
     }
-    let bytes = disk.bytes();
+    let bytes = disk.bytes(PATH).unwrap();
     for cut in states[0].0..=bytes.len() {
-        let expected = &states.iter().rev().find(|(length, _)| *length <= cut).unwrap().1;
+        let whole = states.iter().rposition(|(length, _)| *length <= cut).unwrap();
+        let expected = &states[whole].1;
         // The file may end there, or go on with sectors that were allocated but not written.
-        let torn = TestDisk::with_bytes(&bytes[..cut]);
+        let torn = with_bytes(&bytes[..cut]);
         assert_eq!(open(&torn).1, *expected, "cut at {cut}");
-        assert!(torn.durable().len() <= cut && torn.durable() == torn.bytes(), "the tail is cut durably");
+        let seen = torn.bytes(PATH).unwrap();
+        torn.crash(|| false);
+        assert!(seen.len() <= cut && torn.bytes(PATH).unwrap() == seen, "the tail is cut durably");
         let mut zeros = bytes.clone();
         zeros[cut..].fill(0);
-        // Zeros may be what was there.
-        let same = zeros[cut..] == bytes[cut..];
-        assert!(recover(&zeros).unwrap() == *expected || same, "zeros from {cut}");
+        // Zeros may be what was there, to the end of the record.
+        let next = states.iter().find(|(length, _)| *length > cut);
+        let (_, expected) = next.filter(|(end, _)| zeros[..*end] == bytes[..*end]).unwrap_or(&states[whole]);
+        assert!(recover(&zeros).unwrap() == *expected, "zeros from {cut}");
     }
 }
 
 #[test]
 fn a_flipped_bit_in_synced_records_is_corruption() {
     let (disk, states) = synced();
-    let bytes = disk.bytes();
+    let bytes = disk.bytes(PATH).unwrap();
     // What the last append wrote is called synced by nothing yet: this is the limit of what can be told.
     let (covered, before_last) = &states[states.len() - 2];
     let all = &states[states.len() - 1].1;
@@ -132,7 +165,7 @@ fn a_flipped_bit_in_synced_records_is_corruption() {
 #[test]
 fn a_lost_sector_of_synced_records_is_corruption() {
     let (disk, states) = synced();
-    let bytes = disk.bytes();
+    let bytes = disk.bytes(PATH).unwrap();
     let covered = states[states.len() - 2].0;
     for start in (0..covered).step_by(512) {
         let mut damaged = bytes.clone();
@@ -145,23 +178,24 @@ fn a_lost_sector_of_synced_records_is_corruption() {
 #[test]
 fn damage_is_found_across_chunks() {
     for before in 0..=2 * HEADER {
-        let disk = TestDisk::default();
+        let disk = formatted();
         let (mut log, _) = open(&disk);
         // The first append fills the file up to some bytes before the end of a chunk.
-        let frame = 79;
+        let frame = 2 * BEGIN + HEADER + 22;
         log.append(Some(voted(1)), &[entry(1, 1, CHUNK as usize - before - frame)]).unwrap();
         assert_eq!(log.size() as usize, CHUNK as usize - before);
         log.sync().unwrap();
         log.append(None, &[entry(2, 1, 1)]).unwrap();
-        let mut bytes = disk.bytes();
-        bytes[0] ^= 1;
-        assert!(matches!(recover(&bytes), Err(Error::Corrupt { offset: 0, .. })), "{before} bytes before");
+        let mut bytes = disk.bytes(PATH).unwrap();
+        bytes[BEGIN] ^= 1;
+        let at = BEGIN as u64;
+        assert!(matches!(recover(&bytes), Err(Error::Corrupt { offset, .. }) if offset == at), "{before} bytes before");
     }
 }
 
 #[test]
 fn unsynced_records_after_a_hole_are_no_proof_of_damage() {
-    let disk = TestDisk::default();
+    let disk = formatted();
     let (mut log, _) = open(&disk);
     log.append(Some(voted(1)), &[entry(1, 1, 600)]).unwrap();
     log.sync().unwrap();
@@ -186,16 +220,18 @@ fn unsynced_records_after_a_hole_are_no_proof_of_damage() {
 
 #[test]
 fn a_record_within_a_payload_is_no_record() {
-    let disk = TestDisk::default();
+    let disk = formatted();
     let (mut log, _) = open(&disk);
     log.append(Some(voted(1)), &[entry(1, 1, 600)]).unwrap();
     log.sync().unwrap();
     let synced = log.size();
     // A record that could stand further on, and would call more synced than is.
     let mut image = Vec::new();
-    record::encode_hard_state(&mut image, synced + 2_000, synced + 1, HardState { term: 1, vote: None }).unwrap();
-    log.append(None, &[Entry { index: 2, term: 1, payload: Some(image.into()) }, entry(3, 1, 600)]).unwrap();
-    let mut bytes = disk.bytes();
+    record::encode_hard_state(&mut image, synced + 2_000, synced + 1, HardState { term: 1, ..HardState::default() })
+        .unwrap();
+    log.append(None, &[Entry { index: 2, term: 1, payload: Payload::Command(image.into()) }, entry(3, 1, 600)])
+        .unwrap();
+    let mut bytes = disk.bytes(PATH).unwrap();
     *bytes.last_mut().unwrap() ^= 1;
     assert_eq!(recover(&bytes).unwrap().entries, [entry(1, 1, 600)]);
 }
@@ -204,7 +240,7 @@ fn a_record_within_a_payload_is_no_record() {
 fn records_that_contradict_each_other_are_corruption() {
     let one = |hard_state: Option<HardState>, entries: &[Entry]| {
         let mut bytes = Vec::new();
-        record::encode_hard_state(&mut bytes, 0, 0, HardState { term: 2, vote: Some(1) }).unwrap();
+        record::encode_hard_state(&mut bytes, 0, 0, voted(2)).unwrap();
         record::encode_entries(&mut bytes, 0, 0, &[entry(1, 2, 5)]).unwrap();
         let position = bytes.len() as u64;
         if let Some(hard_state) = hard_state {
@@ -221,8 +257,9 @@ fn records_that_contradict_each_other_are_corruption() {
             other => panic!("{other:?}"),
         }
     };
-    assert!(one(Some(HardState { term: 1, vote: None }), &[]).contains("cannot follow"));
-    assert!(one(Some(HardState { term: 2, vote: Some(3) }), &[]).contains("cannot follow"));
+    assert!(one(Some(HardState { term: 1, ..HardState::default() }), &[]).contains("cannot follow"));
+    assert!(one(Some(HardState { recovering: Some(Nonce::MIN), ..voted(2) }), &[]).contains("cannot follow"));
+    assert!(one(Some(HardState { vote: Some(3), ..voted(2) }), &[]).contains("cannot follow"));
     assert_eq!(one(None, &[entry(3, 2, 0)]), "entry 3 cannot follow entry 1");
     assert_eq!(one(None, &[entry(0, 2, 0)]), "entry 0 cannot follow entry 1");
     assert_eq!(one(None, &[entry(2, 1, 0)]), "entry 2 of term 1 cannot follow entry 1 of term 2 in term 2");
@@ -239,7 +276,7 @@ fn records_that_contradict_each_other_are_corruption() {
 
 #[test]
 fn an_append_is_one_write_and_nothing_else_syncs() {
-    let disk = TestDisk::default();
+    let disk = formatted();
     let (mut log, _) = open(&disk);
     let Counts { writes, syncs } = disk.counts();
     log.append(Some(voted(1)), &[entry(1, 1, 1), entry(2, 1, 1)]).unwrap();
@@ -253,10 +290,10 @@ fn an_append_is_one_write_and_nothing_else_syncs() {
 #[test]
 fn an_error_is_final() {
     for operation in ["write", "sync"] {
-        let disk = TestDisk::default();
+        let disk = formatted();
         let (mut log, _) = open(&disk);
-        disk.fail(Some(operation));
-        let run = |log: &mut Log<TestDisk>| log.append(Some(voted(1)), &[entry(1, 1, 1)]).and_then(|()| log.sync());
+        disk.fail(Some((operation, ErrorKind::Io)));
+        let run = |log: &mut Log<FaultyDisk>| log.append(Some(voted(1)), &[entry(1, 1, 1)]).and_then(|()| log.sync());
         let error = run(&mut log).unwrap_err();
         assert_eq!(error, disk::Error::new(operation, PATH, ErrorKind::Io).into());
         disk.fail(None);
@@ -269,12 +306,12 @@ fn an_error_is_final() {
 /// by them what it will not find after a power failure.
 #[test]
 fn what_a_failed_sync_left_in_the_cache_is_made_durable_when_read() {
-    let disk = TestDisk::default();
+    let disk = formatted();
     let (mut log, _) = open(&disk);
     log.append(Some(voted(1)), &[entry(1, 1, 300)]).unwrap();
     log.sync().unwrap();
     log.append(Some(voted(2)), &[entry(2, 2, 3_000)]).unwrap();
-    disk.fail(Some("sync"));
+    disk.fail(Some(("sync", ErrorKind::Io)));
     log.sync().unwrap_err();
     disk.fail(None);
     drop(log);
@@ -286,16 +323,15 @@ fn what_a_failed_sync_left_in_the_cache_is_made_durable_when_read() {
 }
 
 #[test]
-fn names_are_durable_once_the_log_is_open() {
-    let disk = TestDisk::default();
-    assert!(!disk.is_named());
-    let _log = open(&disk);
-    assert!(disk.is_named());
+fn names_are_durable_once_the_log_is_formatted() {
+    let disk = formatted();
+    disk.crash(|| false);
+    open(&disk);
 }
 
 #[test]
 fn a_log_has_one_owner() {
-    let disk = TestDisk::default();
+    let disk = formatted();
     let (log, _) = open(&disk);
     let error = Log::open(disk.clone(), DIR).map(|_| ()).unwrap_err();
     assert_eq!(error, disk::Error::new("lock", "node/raft/lock", ErrorKind::Locked).into());
@@ -321,7 +357,7 @@ enum Step {
 #[test]
 fn crashes_lose_only_what_was_not_synced() {
     bolero::check!().with_type::<Vec<Step>>().with_iterations(2_000).for_each(|steps| {
-        let disk = TestDisk::default();
+        let disk = formatted();
         let (mut log, mut state) = open(&disk);
         // What a crash may leave: the content at the last sync, or after any record since.
         let mut possible = vec![state.clone()];
@@ -329,7 +365,8 @@ fn crashes_lose_only_what_was_not_synced() {
             match *step {
                 Step::Append { back, count, size, new_term } => {
                     let seen = state.hard_state.term;
-                    let hard_state = (new_term || seen == 0).then_some(HardState { term: seen + 1, vote: None });
+                    let hard_state =
+                        (new_term || seen == 0).then_some(HardState { term: seen + 1, ..HardState::default() });
                     let last = state.entries.len() as Index;
                     // Only a later term replaces entries.
                     let back = if hard_state.is_some() { last.min(Index::from(back % 4)) } else { 0 };
@@ -375,7 +412,7 @@ fn crashes_lose_only_what_was_not_synced() {
 #[test]
 fn arbitrary_files_do_not_panic() {
     let (disk, _) = synced();
-    let bytes = disk.bytes();
+    let bytes = disk.bytes(PATH).unwrap();
     bolero::check!().with_type::<(Vec<u8>, u16, bool)>().with_iterations(2_000).for_each(|(noise, at, valid)| {
         if *valid {
             // Content that passes its checksums.

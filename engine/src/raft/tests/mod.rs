@@ -3,8 +3,8 @@
 
 mod cluster;
 mod codec;
-mod disk;
 mod durable_log;
+mod lost_log;
 
 mod safety;
 mod schedule;

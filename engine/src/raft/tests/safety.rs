@@ -25,6 +25,8 @@ impl Safety {
     /// Checks everything that a change of node `id` can break.
     pub fn check(&mut self, id: NodeId, nodes: &BTreeMap<NodeId, Node>) {
         let Some(raft) = &nodes[&id].raft else { return };
+        let follows = matches!(raft.role(), Role::Follower { .. });
+        assert!(follows || !raft.is_recovering(), "{id} recovers, and takes part in elections");
         self.check_vote(id, nodes[&id].stored.hard_state);
         self.check_election(raft);
         self.check_commit(raft, nodes);
@@ -63,7 +65,7 @@ impl Safety {
         assert_eq!(leader, id, "election safety: two leaders in term {term}");
     }
 
-    /// State machine safety: nodes agree on committed entries. And these are durable on a majority.
+    /// State machine safety: nodes agree on committed entries. And a majority has promised to keep these.
     fn check_commit(&mut self, raft: &Raft, nodes: &BTreeMap<NodeId, Node>) {
         let (id, commit) = (raft.id(), raft.commit_index());
         assert!(commit <= nodes[&id].stored.entries.len() as u64, "{id} calls {commit} committed, but has less stored");
@@ -74,9 +76,8 @@ impl Safety {
                 assert_eq!(committed, entry, "state machine safety: {id} commits another entry");
                 continue;
             }
-            let has = |node: &&Node| node.stored.entries.get(entry.index as usize - 1) == Some(entry);
-            let count = nodes.values().filter(has).count();
-            assert!(count > nodes.len() / 2, "{id} commits {entry:?}, which only {count} nodes have stored");
+            let count = nodes.values().filter(|node| node.has_promised(entry)).count();
+            assert!(count > nodes.len() / 2, "{id} commits {entry:?}, which only {count} voters have stored");
             self.committed.push((entry.clone(), raft.term()));
         }
     }
@@ -97,6 +98,11 @@ impl Safety {
             index <= self.committed.len() as Index,
             "read {token} of {id} is to wait for {index}, which is not committed"
         );
+    }
+
+    /// A node has lost what it stored.
+    pub fn forget_votes(&mut self, id: NodeId) {
+        self.votes.remove(&id);
     }
 
     /// A node begins a new life, which may have forgotten what is committed.

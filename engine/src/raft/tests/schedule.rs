@@ -1,5 +1,5 @@
-//! Arbitrary schedules: ticks, losses, duplicates, reorderings, partitions, crashes at any point of a turn. Nothing
-//! unsafe may happen on the way, and when all faults end the cluster must work again.
+//! Arbitrary schedules: ticks, losses, duplicates, reorderings, partitions, crashes at any point of a turn, and disks that
+//! are wiped. Nothing unsafe may happen on the way, and when all faults end the cluster must work again, with all voters.
 
 use bolero::ValueGenerator;
 
@@ -59,10 +59,18 @@ fn play_reign(cluster: &mut Cluster, [who, with, passes, last]: [u8; 4]) {
     cluster.network.clear();
 }
 
+/// A node loses its disk, if the others can do without it, and comes back with nothing.
+fn play_wipe(cluster: &mut Cluster, id: NodeId) {
+    if cluster.can_spare(id) {
+        cluster.wipe(id);
+        cluster.restart(id);
+    }
+}
+
 fn play_step(cluster: &mut Cluster, action: u8, operand: u8) {
     let id = pick(cluster, operand);
     let position = |cluster: &Cluster| operand as usize % cluster.network.len().max(1);
-    match action % 32 {
+    match action % 33 {
         0..=2 => cluster.tick(id),
         3..=4 => cluster.round(),
         5 => cluster.slow = cluster.ids().into_iter().filter(|id| operand >> (id % 8) & 1 == 1).collect(),
@@ -90,7 +98,7 @@ fn play_step(cluster: &mut Cluster, action: u8, operand: u8) {
         20 => cluster.input(id, super::super::Raft::tick),
         21 if !cluster.network.is_empty() => {
             let envelope = cluster.network.remove(position(cluster));
-            cluster.input(envelope.to, |raft| raft.step(envelope));
+            cluster.step(envelope);
         }
         22 => cluster.ready(id),
         // Power fails after the sync, before anything is sent.
@@ -108,6 +116,7 @@ fn play_step(cluster: &mut Cluster, action: u8, operand: u8) {
         31 if operand.is_multiple_of(2) => cluster.cut.clear(),
         // The latest messages arrive first.
         31 => cluster.network.reverse(),
+        32 => play_wipe(cluster, id),
         _ => {}
     }
 }
@@ -145,6 +154,87 @@ fn short_reigns_are_safe() {
         let mut cluster = Cluster::new(5, options);
         for reign in bytes.chunks_exact(4) {
             play_reign(&mut cluster, reign.try_into().unwrap());
+        }
+        cluster.heal();
+    });
+}
+
+/// Short reigns among which nodes forget, at any moment, and meet messages from before.
+#[test]
+fn short_reigns_of_forgetful_nodes_are_safe() {
+    bolero::check!().with_generator(bytes(200)).with_iterations(2_500).for_each(|bytes| {
+        let options =
+            Options { election_ticks: 4, heartbeat_ticks: 1, max_entries_per_append: 1, ..Options::default() };
+        let Some((&size, schedule)) = bytes.split_first() else { return };
+        let mut cluster = Cluster::new([3, 5][usize::from(size % 2)], options);
+        let mut held = Vec::new();
+        for phase in schedule.chunks_exact(6) {
+            let id = pick(&cluster, phase[0]);
+            // Some of what is on its way now is there again later.
+            if phase[1] & 0x01 != 0 {
+                held.extend(cluster.network.clone());
+            }
+            if phase[1] & 0x06 == 0x06 {
+                play_wipe(&mut cluster, id);
+            }
+            play_reign(&mut cluster, phase[2..].try_into().unwrap());
+            if phase[1] & 0x08 != 0 {
+                cluster.network.append(&mut held);
+            }
+            if phase[1] & 0x30 == 0x30 {
+                let other = pick(&cluster, phase[0] / 8);
+                play_wipe(&mut cluster, other);
+            }
+            (0..phase[1] / 64).for_each(|_| cluster.deliver_round());
+        }
+        cluster.network.append(&mut held);
+        cluster.heal();
+    });
+}
+
+/// Partitions that move around nodes for which time stands still, so that leaders of old are not deposed; and nodes that
+/// forget go from one leader to the other, while messages from before are still on their way.
+#[test]
+fn forgetful_nodes_between_leaders_are_safe() {
+    bolero::check!().with_generator(bytes(150)).with_iterations(15_000).for_each(|bytes| {
+        let options = Options { election_ticks: 4, heartbeat_ticks: 1, ..Options::default() };
+        let Some((&size, schedule)) = bytes.split_first() else { return };
+        let mut cluster = Cluster::new([3, 3, 5][usize::from(size % 3)], options);
+        let mut held = Vec::new();
+        for phase in schedule.chunks_exact(4) {
+            let &[groups, who, what, rounds] = phase else { unreachable!("four bytes") };
+            let id = pick(&cluster, who);
+            if what.is_multiple_of(4) {
+                play_wipe(&mut cluster, id);
+            }
+            if what & 0x0c == 0 {
+                held.append(&mut cluster.network);
+            }
+            cluster.partition(|id| groups >> (id % 8) & 1);
+            if groups & 0x80 != 0 {
+                cluster.slow =
+                    cluster.ids().into_iter().filter(|id| groups >> (id % 8) & 1 == groups >> 6 & 1).collect();
+            }
+            for id in cluster.ids() {
+                cluster.propose(id);
+                if what & 0x10 != 0 {
+                    cluster.read(id);
+                }
+                cluster.ready(id);
+            }
+            if what & 0x20 != 0 {
+                cluster.campaign(id);
+            }
+            for _ in 0..rounds % 8 {
+                if rounds & 0x80 == 0 { cluster.round() } else { cluster.deliver_round() }
+            }
+            if what & 0xc0 == 0 {
+                // The latest ones first, at times.
+                if rounds & 0x40 != 0 {
+                    held.reverse();
+                }
+                cluster.network.append(&mut held);
+            }
         }
         cluster.heal();
     });

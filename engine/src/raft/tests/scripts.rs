@@ -10,19 +10,29 @@ use std::fmt::Write as _;
 
 use goldenscript::{ArgumentConsumer, Command, Context, Runner};
 
-use super::super::{Entry, Envelope, Message, NodeId, Options, Raft, Role};
-use super::cluster::Cluster;
+use super::super::{Append, Entry, Envelope, Message, NodeId, Nonce, Options, Payload, Raft, Role};
+use super::cluster::{Cluster, Stored};
 
 #[derive(Default)]
 struct Script {
     cluster: Option<Cluster>,
     /// Messages that are held back.
     held: Vec<Envelope>,
+    /// What nodes had stored when an image was taken.
+    images: BTreeMap<NodeId, Stored>,
 }
 
 fn show_entry(entry: &Entry) -> String {
-    let payload = entry.payload.as_deref().map(|payload| String::from_utf8_lossy(payload).into_owned());
-    format!("{}@{} {}", entry.index, entry.term, payload.as_deref().unwrap_or("no-op"))
+    let payload = match &entry.payload {
+        Payload::Empty => "no-op".into(),
+        Payload::Command(command) => String::from_utf8_lossy(command).into_owned(),
+        Payload::Reinstate { node, nonce } => format!("reinstate {node} after {nonce}"),
+    };
+    format!("{}@{} {payload}", entry.index, entry.term)
+}
+
+fn show_status(recovering: Option<Nonce>) -> String {
+    recovering.map(|nonce| format!(", recovering from {nonce}")).unwrap_or_default()
 }
 
 fn show_entries(entries: &[Entry]) -> String {
@@ -35,7 +45,7 @@ fn kind(message: &Message) -> &'static str {
         Message::PreVoteGranted => "pre-vote-granted",
         Message::Vote { .. } => "vote",
         Message::VoteGranted => "vote-granted",
-        Message::Append { .. } => "append",
+        Message::Append(_) => "append",
         Message::AppendAccepted { .. } => "accepted",
         Message::AppendRejected { .. } => "rejected",
         Message::Commit { .. } => "commit",
@@ -50,14 +60,18 @@ fn show_message(Envelope { from, to, term, message }: &Envelope) -> String {
         Message::PreVote { last_index, last_term } | Message::Vote { last_index, last_term } => {
             format!(" last {last_index}@{last_term}")
         }
-        Message::Append { prev_index, prev_term, entries, commit, round } => {
-            format!(" {} after {prev_index}@{prev_term}, commit {commit}, round {round}", show_entries(entries))
+        Message::Append(Append { prev_index, prev_term, entries, commit, round, matched }) => {
+            let entries = show_entries(entries);
+            format!(" {entries} after {prev_index}@{prev_term}, commit {commit}, round {round}, matched {matched}")
         }
-        Message::AppendAccepted { matched, round } => format!(" {matched}, round {round}"),
-        Message::AppendRejected { prev_index, conflict_term, conflict_index, round } => {
-            format!(" {prev_index}, conflict from {conflict_index}@{conflict_term}, round {round}")
+        Message::AppendAccepted { matched, round, recovering } => {
+            format!(" {matched}, round {round}{}", show_status(*recovering))
         }
-        Message::Commit { index } => format!(" {index}"),
+        Message::AppendRejected { prev_index, conflict_term, conflict_index, round, recovering } => {
+            let status = show_status(*recovering);
+            format!(" {prev_index}, conflict from {conflict_index}@{conflict_term}, round {round}{status}")
+        }
+        Message::Commit { index, index_term } => format!(" {index}@{index_term}"),
         // Tokens on the wire are marked by the life of their node.
         Message::ReadIndexResponse { index, .. } => format!(" at {index}"),
         Message::ReadIndex { .. } | Message::PreVoteGranted | Message::VoteGranted | Message::NewerTerm => {
@@ -68,9 +82,10 @@ fn show_message(Envelope { from, to, term, message }: &Envelope) -> String {
 }
 
 fn show_role(raft: &Raft) -> String {
+    let status = if raft.is_recovering() { "recovering " } else { "" };
     match raft.role() {
-        Role::Follower { leader: None } => "follower".into(),
-        Role::Follower { leader: Some(leader) } => format!("follower of {leader}"),
+        Role::Follower { leader: None } => format!("{status}follower"),
+        Role::Follower { leader: Some(leader) } => format!("{status}follower of {leader}"),
         Role::PreCandidate => "pre-candidate".into(),
         Role::Candidate => "candidate".into(),
         Role::Leader => "leader".into(),
@@ -135,7 +150,7 @@ impl Script {
         let cluster = self.cluster();
         let before: BTreeMap<NodeId, [String; 5]> =
             cluster.nodes.iter().filter_map(|(&id, node)| Some((id, show_parts(node.raft.as_ref()?)))).collect();
-        let reads = cluster.confirmed.len();
+        let (reads, noticed) = (cluster.confirmed.len(), cluster.noticed.len());
         // What is sent now shows behind what is on its way.
         let on_its_way = std::mem::take(&mut cluster.network);
         action(cluster);
@@ -157,6 +172,9 @@ impl Script {
         }
         for (id, token, index) in &cluster.confirmed[reads..] {
             writeln!(output, "{indent}{id}: read {token} at {index}").unwrap();
+        }
+        for (id, forgot) in &cluster.noticed[noticed..] {
+            writeln!(output, "{indent}{id}: {forgot}").unwrap();
         }
         for envelope in &cluster.network {
             writeln!(output, "{indent}{}", show_message(envelope)).unwrap();
@@ -357,6 +375,22 @@ impl Runner for Script {
                 let id = id(&mut args)?;
                 output = self.act("", |cluster| cluster.restart(id));
             }
+            // wipe ID: takes a node down with all it stored; it comes back by `restart`.
+            "wipe" => {
+                let id = id(&mut args)?;
+                output = self.act("", |cluster| cluster.wipe(id));
+            }
+            // image ID: remembers what a node has stored, for `roll-back ID`, which takes it down and restores that.
+            "image" => {
+                let id = id(&mut args)?;
+                let stored = self.cluster().nodes[&id].stored.clone();
+                self.images.insert(id, stored);
+            }
+            "roll-back" => {
+                let id = id(&mut args)?;
+                let image = self.images[&id].clone();
+                output = self.act("", |cluster| cluster.roll_back(id, image));
+            }
             // status: every node's state.
             "status" => {
                 for (id, node) in &self.cluster().nodes {
@@ -381,6 +415,10 @@ impl Runner for Script {
 
 golden_scripts! {
     "raft/tests/scripts", Script::default();
+    amnesia,
+    amnesia_of_two,
+    amnesia_over_leaders,
+    amnesia_promises,
     check_quorum,
     commit,
     conflict,
@@ -391,6 +429,7 @@ golden_scripts! {
     pipeline,
     pre_vote,
     read,
+    roll_back,
     split_vote,
     stale_messages,
     up_to_date,

@@ -4,13 +4,15 @@
 //! One batch is one record of one file, written with one write and checked as a whole, so a batch is there or it is not.
 //! The keydir says where in the file each live key's value is, and what its checksum must be: a read is one lookup and
 //! one read of the disk, and what does not match is reported, never returned. [`recovery`] rebuilds the keydir from the
-//! records when the file is opened, cuts a torn tail, and refuses a file that is damaged where it was durable.
+//! records when the file is opened, cuts a torn tail, and refuses a file that is damaged where it was durable, or that
+//! cannot be read. Who has the data elsewhere goes on with [`BitCask::open_empty`], which sets the old file aside.
 //!
 //! What is overwritten or removed stays in the file until [`compaction`] writes the live pairs to a new one and renames
 //! it over the old. There is never more than one file to read, so a removed key has no older file to come back from.
 //!
 //! Every error of the disk, and every corruption, is final: the store refuses all work from then on, because after a
-//! failed write or sync nobody knows what the file holds. It has to be opened again.
+//! failed write or sync nobody knows what the file holds. It has to be opened again. A full disk is such an error too; with
+//! space again, opening removes what an unfinished compaction has left, and everything flushed is there.
 
 mod compaction;
 mod format;
@@ -82,13 +84,21 @@ struct Paths {
     data: String,
     /// The next data file, until it is complete and durable.
     next: String,
+    /// A data file that was given up.
+    damaged: String,
     lock: String,
 }
 
 impl Paths {
     fn new(dir: &str) -> Self {
         let path = |name| if dir.is_empty() { String::from(name) } else { format!("{dir}/{name}") };
-        Self { dir: dir.to_owned(), data: path("data"), next: path("data.next"), lock: path("lock") }
+        Self {
+            dir: dir.to_owned(),
+            data: path("data"),
+            next: path("data.next"),
+            damaged: path("data.damaged"),
+            lock: path("lock"),
+        }
     }
 
     /// Makes the names of the directory durable, and the directory's own.
@@ -105,12 +115,32 @@ impl<D: Disk> BitCask<D> {
     /// Opens the store in a directory, which is created if need be, and locks it. A torn tail is cut, and what an
     /// interrupted compaction left is removed.
     ///
-    /// Fails with [`ErrorKind::Locked`] while another handle has the store open, and with [`Error::Corrupt`] when the file
-    /// is damaged where it was durable.
+    /// Fails with [`ErrorKind::Locked`] while another handle has the store open, with [`Error::Corrupt`] when the file is
+    /// damaged where it was durable, and with [`Error::Unreadable`] when it cannot be read.
     pub fn open(disk: D, dir: &str, options: BitCaskOptions) -> Result<Self, Error> {
+        let (paths, lock) = Self::enter(&disk, dir)?;
+        Self::recover(disk, paths, lock, options)
+    }
+
+    /// Opens an empty store in a directory. A data file that is there becomes `data.damaged`, durably, and replaces an
+    /// older one of that name.
+    pub fn open_empty(disk: D, dir: &str, options: BitCaskOptions) -> Result<Self, Error> {
+        let (paths, lock) = Self::enter(&disk, dir)?;
+        if disk.exists(&paths.data)? {
+            disk.rename(&paths.data, &paths.damaged)?;
+        }
+        Self::recover(disk, paths, lock, options)
+    }
+
+    /// Takes a directory, creating it if need be.
+    fn enter(disk: &D, dir: &str) -> Result<(Paths, D::Lock), Error> {
         let paths = Paths::new(dir);
         disk.create_dir(dir)?;
         let lock = disk.lock(&paths.lock)?;
+        Ok((paths, lock))
+    }
+
+    fn recover(disk: D, paths: Paths, lock: D::Lock, options: BitCaskOptions) -> Result<Self, Error> {
         if disk.exists(&paths.next)? {
             tracing::info!(path = paths.next, "removed what an interrupted compaction left");
             disk.remove(&paths.next)?;
@@ -126,7 +156,6 @@ impl<D: Disk> BitCask<D> {
             tracing::info!(path = paths.data, end, cut = len - end, "cut the torn tail");
             file.set_len(end)?;
         }
-        // What was read may have been in the page cache only.
         file.sync()?;
         let mut store = Self {
             disk,

@@ -6,6 +6,9 @@
 //! That is damage, and never taken for the end, because acknowledged data would vanish silently (Alagappan et al.,
 //! "Protocol-Aware Recovery for Consensus-Based Storage", FAST 2018).
 //!
+//! What was read may have been in the page cache only, even marked clean there if an earlier process saw its sync fail, in
+//! which case no further sync would write it. So what no record calls durable is written again, byte for byte.
+//!
 //! What this cannot tell apart is damage to the last synced records while no record was written after that sync: it
 //! looks like a torn tail, and is cut.
 
@@ -28,7 +31,8 @@ pub(super) struct Recovered {
     pub len: u64,
 }
 
-/// Reads a data file. Changes nothing.
+/// Reads a data file, and writes again what may not be durable of its good records: it is after the next sync. A damaged
+/// file is not touched.
 pub(super) fn recover<F: File>(file: &F, path: &str) -> Result<Recovered, Error> {
     let corrupt = |offset, reason: String| Error::Corrupt { path: path.to_owned(), offset, reason };
     let mut reader = Reader { file, len: file.len()?, buffer: Vec::new(), start: 0 };
@@ -39,10 +43,11 @@ pub(super) fn recover<F: File>(file: &F, path: &str) -> Result<Recovered, Error>
     };
     let FileHeader { generation, base } = header.map_err(|flaw| corrupt(0, flaw.to_string()))?;
     let mut keydir = Keydir::default();
-    let mut at = FILE_HEADER as u64;
+    let (mut at, mut synced) = (FILE_HEADER as u64, base);
     let flaw = loop {
         match reader.record(generation, at)? {
-            Ok(content) => {
+            Ok((header, content)) => {
+                synced = synced.max(header.synced);
                 let start = at + RECORD_HEADER as u64;
                 replay(&mut keydir, content, start).map_err(|flaw| corrupt(at, flaw.to_string()))?;
                 at = start + content.len() as u64;
@@ -56,6 +61,11 @@ pub(super) fn recover<F: File>(file: &F, path: &str) -> Result<Recovered, Error>
     if let Some((later, synced)) = reader.claim(generation, at)? {
         let reason = format!("{flaw}, but the record at byte {later} says that the first {synced} bytes are durable");
         return Err(corrupt(at, reason));
+    }
+    while synced < at {
+        let bytes = reader.bytes(synced, CHUNK.min(at - synced))?.expect("read before");
+        file.write_at(bytes, synced)?;
+        synced += bytes.len() as u64;
     }
     Ok(Recovered { keydir, generation, end: at, len })
 }
@@ -85,7 +95,7 @@ struct Reader<'a, F> {
 
 impl<F: File> Reader<'_, F> {
     /// The `count` bytes at a position, unless the file ends before. Never holds more than the file does.
-    fn bytes(&mut self, at: u64, count: u64) -> Result<Option<&[u8]>, disk::Error> {
+    fn bytes(&mut self, at: u64, count: u64) -> Result<Option<&[u8]>, Error> {
         if at.checked_add(count).is_none_or(|end| end > self.len) {
             return Ok(None);
         }
@@ -94,7 +104,7 @@ impl<F: File> Reader<'_, F> {
             self.buffer.clear();
             let mut buffer = std::mem::take(&mut self.buffer);
             buffer.resize(count.max(CHUNK).min(self.len - at) as usize, 0);
-            self.file.read_at(&mut buffer, at)?;
+            disk::read_again(self.file, &mut buffer, at).map_err(Error::from_read)?;
             (self.buffer, self.start) = (buffer, at);
         }
         let from = (at - self.start) as usize;
@@ -102,34 +112,34 @@ impl<F: File> Reader<'_, F> {
     }
 
     /// The header of the record at a position, or why there is none.
-    fn header(&mut self, generation: u64, at: u64) -> Result<Result<RecordHeader, Flaw>, disk::Error> {
+    fn header(&mut self, generation: u64, at: u64) -> Result<Result<RecordHeader, Flaw>, Error> {
         let bytes = self.bytes(at, RECORD_HEADER as u64)?;
         Ok(bytes.map_or(Err(Flaw::End), |bytes| RecordHeader::decode(bytes, generation, at)))
     }
 
-    /// The content of the record at a position, or why there is none.
-    fn record(&mut self, generation: u64, at: u64) -> Result<Result<&[u8], Flaw>, disk::Error> {
+    /// The record at a position, or why there is none.
+    fn record(&mut self, generation: u64, at: u64) -> Result<Result<(RecordHeader, &[u8]), Flaw>, Error> {
         let header = match self.header(generation, at)? {
             Ok(header) => header,
             Err(flaw) => return Ok(Err(flaw)),
         };
         let content = self.bytes(at + RECORD_HEADER as u64, u64::from(header.length))?;
         Ok(match content {
-            Some(content) if crc32fast::hash(content) == header.content_crc => Ok(content),
+            Some(content) if crc32fast::hash(content) == header.content_crc => Ok((header, content)),
             Some(_) => Err(Flaw::Content),
             None => Err(Flaw::End),
         })
     }
 
     /// The bytes from a position on that are at hand: enough for a record's header, unless the file ends before.
-    fn window(&mut self, at: u64) -> Result<&[u8], disk::Error> {
+    fn window(&mut self, at: u64) -> Result<&[u8], Error> {
         self.bytes(at, (RECORD_HEADER as u64).min(self.len - at))?.expect("within the file");
         Ok(&self.buffer[(at - self.start) as usize..])
     }
 
     /// The first record header after `bad` which says that more than the first `bad` bytes were durable: where it is, and
     /// how many it says. It may start at any byte, because a bad record does not tell where the next one is.
-    fn claim(&mut self, generation: u64, bad: u64) -> Result<Option<(u64, u64)>, disk::Error> {
+    fn claim(&mut self, generation: u64, bad: u64) -> Result<Option<(u64, u64)>, Error> {
         let mut at = bad + 1;
         while at + RECORD_HEADER as u64 <= self.len {
             let window = self.window(at)?;

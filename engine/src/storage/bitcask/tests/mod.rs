@@ -3,13 +3,14 @@
 mod cost;
 mod crash;
 mod damage;
-mod disk;
+mod repair;
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use super::*;
 use crate::disk::MemDisk;
+use crate::disk::faulty;
 
 const DIR: &str = "node/store";
 const DATA: &str = "node/store/data";

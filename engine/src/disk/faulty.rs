@@ -1,4 +1,5 @@
-//! A disk that can fail at any operation, and loses any subset of what was not synced when the power goes.
+//! A disk for tests that can fail at any operation, or run full, and loses any subset of what was not synced when the
+//! power goes.
 //!
 //! Contents are lost in pieces: each write is as many as it touches sectors, each change of length is one. Names are lost
 //! one change at a time. What survives is applied in order to what was durable.
@@ -7,15 +8,15 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use crate::disk::{Disk, Error, ErrorKind, File};
+use super::{Disk, Error, ErrorKind, File, parent};
 
 const SECTOR: usize = 512;
 
 /// A generator of random numbers (Steele et al., `SplitMix64`).
-pub(super) struct Random(pub u64);
+pub(crate) struct Random(pub u64);
 
 impl Random {
-    pub(super) fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -25,7 +26,7 @@ impl Random {
 
 /// What happens at the chosen operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(crate) enum Fault {
     /// It fails, with no effect if it is a sync, and perhaps some otherwise. Later ones work.
     Error,
     /// The power goes, and nothing works until a restart.
@@ -33,7 +34,7 @@ pub(super) enum Fault {
 }
 
 #[derive(Clone, Default)]
-pub(super) struct FaultyDisk(Rc<RefCell<State>>);
+pub(crate) struct FaultyDisk(Rc<RefCell<State>>);
 
 #[derive(Default)]
 struct State {
@@ -45,7 +46,21 @@ struct State {
     /// Operations since the last restart.
     operations: usize,
     fault: Option<(usize, Fault)>,
+    /// The operation that the fault has hit.
+    hit: Option<&'static str>,
+    /// The operations that fail from now on, all of one name, and how.
+    failing: Option<(&'static str, ErrorKind)>,
+    /// Bytes that files may still grow by.
+    space: Option<usize>,
     powerless: bool,
+    counts: Counts,
+}
+
+/// How often files were written and synced.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    pub writes: usize,
+    pub syncs: usize,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -107,37 +122,79 @@ impl Change {
     }
 }
 
-fn parent(path: &str) -> &str {
-    path.rsplit_once('/').map_or("", |(parent, _)| parent)
-}
-
 impl FaultyDisk {
     /// Lets the fault happen at an operation, counted from the last restart.
-    pub(super) fn fault_at(&self, operation: usize, fault: Fault) {
+    pub(crate) fn fault_at(&self, operation: usize, fault: Fault) {
         self.0.borrow_mut().fault = Some((operation, fault));
     }
 
     /// Lets no fault happen any more.
-    pub(super) fn disarm(&self) {
+    pub(crate) fn disarm(&self) {
         self.0.borrow_mut().fault = None;
     }
 
+    /// The operation that the fault has hit, if it has.
+    pub(crate) fn hit(&self) -> Option<&'static str> {
+        self.0.borrow().hit
+    }
+
+    /// Makes all operations of a name fail from now on. A sync that fails so marks what it did not write clean, as Linux
+    /// does: it is there to be read, and no later sync writes it.
+    pub(crate) fn fail(&self, failing: Option<(&'static str, ErrorKind)>) {
+        self.0.borrow_mut().failing = failing;
+    }
+
+    /// Lets files grow by so many bytes only, until the next restart. The write that needs more fails in the middle.
+    pub(crate) fn limit_space(&self, bytes: usize) {
+        self.0.borrow_mut().space = Some(bytes);
+    }
+
+    pub(crate) fn counts(&self) -> Counts {
+        self.0.borrow().counts
+    }
+
+    /// Gives a file durable bytes, instead of what it holds.
+    pub(crate) fn put(&self, path: &str, bytes: &[u8]) {
+        let mut state = self.0.borrow_mut();
+        for (end, _) in path.match_indices('/') {
+            state.durable_names.insert(path[..end].to_owned(), Entry::Directory);
+            state.names.insert(path[..end].to_owned(), Entry::Directory);
+        }
+        let entry = Entry::File(state.files.len());
+        let contents = Contents { current: bytes.to_vec(), durable: bytes.to_vec(), pieces: Vec::new() };
+        state.files.push(contents);
+        state.durable_names.insert(path.to_owned(), entry);
+        state.names.insert(path.to_owned(), entry);
+    }
+
+    /// What a reader of a file sees, if there is one.
+    pub(crate) fn bytes(&self, path: &str) -> Option<Vec<u8>> {
+        let state = self.0.borrow();
+        let Entry::File(file) = *state.names.get(path)? else { return None };
+        Some(state.files[file].current.clone())
+    }
+
     /// Operations since the last restart.
-    pub(super) fn operations(&self) -> usize {
+    pub(crate) fn operations(&self) -> usize {
         self.0.borrow().operations
     }
 
     /// Whether the power is gone.
-    pub(super) fn is_powerless(&self) -> bool {
+    pub(crate) fn is_powerless(&self) -> bool {
         self.0.borrow().powerless
     }
 
     /// A new process, after a power loss that keeps a random subset of what was not synced.
-    pub(super) fn lose_power(&self, random: &mut Random) {
-        let state = &mut *self.0.borrow_mut();
+    pub(crate) fn lose_power(&self, random: &mut Random) {
         // Sometimes everything or nothing survives, sometimes most, sometimes little.
         let keep_of_8 = [0, 8, 4, 1, 7][(random.next() % 5) as usize];
-        let mut keeps = || random.next() % 8 < keep_of_8;
+        self.crash(|| random.next() % 8 < keep_of_8);
+    }
+
+    /// A new process, after a power loss. What was not synced is asked about one by one: changes of names, then sectors and
+    /// lengths.
+    pub(crate) fn crash(&self, mut keeps: impl FnMut() -> bool) {
+        let state = &mut *self.0.borrow_mut();
         for change in std::mem::take(&mut state.changes) {
             if keeps() {
                 change.apply(&mut state.durable_names);
@@ -159,13 +216,14 @@ impl FaultyDisk {
     }
 
     /// A new process on a machine that went on: everything written is still there, and still not durable.
-    pub(super) fn restart_process(&self) {
+    pub(crate) fn restart_process(&self) {
         Self::restart(&mut self.0.borrow_mut());
     }
 
     fn restart(state: &mut State) {
         state.locks.clear();
-        (state.operations, state.fault, state.powerless) = (0, None, false);
+        (state.operations, state.fault, state.hit, state.powerless) = (0, None, None, false);
+        (state.failing, state.space) = (None, None);
     }
 
     /// Runs one operation, or fails it. `sync` operations have no effect when they fail.
@@ -182,8 +240,12 @@ impl FaultyDisk {
             return Err(error(ErrorKind::PowerLoss));
         }
         state.operations += 1;
+        if let Some((_, kind)) = state.failing.clone().filter(|&(failing, _)| failing == operation) {
+            return Err(error(kind));
+        }
         match state.fault {
             Some((at, fault)) if at + 1 == state.operations => {
+                state.hit = Some(operation);
                 if !sync {
                     // It may have been done, all or in part: what is not synced is lost in any subset anyway.
                     act(state).map_err(error)?;
@@ -200,6 +262,15 @@ impl FaultyDisk {
 }
 
 impl State {
+    /// Takes space for a file to reach a length. Returns how long it can get.
+    fn take_space(&mut self, file: usize, len: usize) -> usize {
+        let old = self.files[file].current.len();
+        let Some(space) = &mut self.space else { return len };
+        let grows = len.saturating_sub(old).min(*space);
+        *space -= grows;
+        len.min(old + grows)
+    }
+
     fn change(&mut self, change: Change) {
         change.apply(&mut self.names);
         self.changes.push(change);
@@ -296,7 +367,7 @@ impl Disk for FaultyDisk {
     }
 }
 
-pub(super) struct FaultyFile {
+pub(crate) struct FaultyFile {
     disk: FaultyDisk,
     path: String,
     file: usize,
@@ -324,8 +395,13 @@ impl File for FaultyFile {
     }
 
     fn write_at(&self, data: &[u8], offset: u64) -> Result<(), Error> {
-        self.operate("write", false, |contents| {
+        self.disk.operate("write", &self.path, false, |state| {
+            state.counts.writes += 1;
+            let fits = state.take_space(self.file, offset as usize + data.len());
             let (mut offset, mut rest) = (offset as usize, data);
+            let missing = offset + data.len() - fits;
+            rest = &rest[..data.len().saturating_sub(missing)];
+            let contents = &mut state.files[self.file];
             while !rest.is_empty() {
                 let (sector, later) = rest.split_at(rest.len().min(SECTOR - offset % SECTOR));
                 let piece = Piece::Write(offset, sector.to_vec());
@@ -333,7 +409,7 @@ impl File for FaultyFile {
                 contents.pieces.push(piece);
                 (offset, rest) = (offset + sector.len(), later);
             }
-            Ok(())
+            if missing == 0 { Ok(()) } else { Err(ErrorKind::NoSpace) }
         })
     }
 
@@ -351,16 +427,23 @@ impl File for FaultyFile {
     }
 
     fn sync(&self) -> Result<(), Error> {
-        self.operate("sync", true, |contents| {
-            contents.pieces.clear();
-            contents.durable.clone_from(&contents.current);
+        self.disk.0.borrow_mut().counts.syncs += 1;
+        let synced = self.operate("sync", true, |contents| {
+            for piece in contents.pieces.drain(..) {
+                piece.apply(&mut contents.durable);
+            }
             Ok(())
-        })
+        });
+        let state = &mut *self.disk.0.borrow_mut();
+        if synced.is_err() && matches!(state.failing, Some(("sync", _))) {
+            state.files[self.file].pieces.clear();
+        }
+        synced
     }
 }
 
 /// Held until dropped, or until the process ends.
-pub(super) struct FaultyLock(FaultyDisk, String);
+pub(crate) struct FaultyLock(FaultyDisk, String);
 
 impl Drop for FaultyLock {
     fn drop(&mut self) {
