@@ -5,7 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 mod conformance;
 mod contents_model;
+mod damage;
+mod device_model;
 mod directory_model;
+mod fates;
+mod images;
+mod space;
 
 const FULL: u32 = 1_000_000;
 
