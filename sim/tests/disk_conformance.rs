@@ -209,7 +209,11 @@ impl<D: Disk> Player<D> {
             }
             26 => (format!("len({nth})"), file.len().map(Value::Number)),
             27 | 28 => {
-                let len = if a.is_multiple_of(16) { u64::MAX - u64::from(b) } else { u64::from(b % 4_000) };
+                let len = match a % 16 {
+                    0 => u64::MAX - u64::from(b),
+                    1 => 0,
+                    _ => u64::from(b % 4_000),
+                };
                 (format!("set_len({nth}, {len})"), file.set_len(len).map(|()| Value::Done))
             }
             // Rare, because real ones take long.
