@@ -1,57 +1,133 @@
 //! One file's bytes: what the page cache shows, what is durable, and everything in between.
 //!
-//! The cache is one vector. The durable image is not kept apart but can be rebuilt: before a durable sector is first
-//! overwritten or cut off, its bytes are saved; bytes past the durable length need no saving, so a log that only appends
-//! saves nothing. Beside that, a journal holds every write and truncation since the last sync, so that a power loss can
-//! choose among *all* states that a sector was in, not only the oldest and the newest.
+//! The cache is one vector. As long as nothing has gone wrong, the durable image is not kept apart but can be rebuilt:
+//! before a durable sector is first overwritten or cut off, its bytes are saved; bytes past the durable length need no
+//! saving, so a log that only appends saves nothing. Beside that, a journal holds every change since the last sync, so
+//! that a power loss can choose among *all* states that a sector was in, not only the oldest and the newest.
 //!
-//! A sector reaches the device as a whole, as the page cache held it right after some write that touched it. So the
-//! outcome of a power loss is drawn by replaying the journal against two images: the cache as it was then, and the
-//! device, which takes over a touched sector whenever that sector of that write survives. Truncations survive or not
-//! like sectors do. The file is as long as what survived makes it: a surviving sector after a lost one leaves zeros, or
-//! the old bytes, in between.
+//! When the cache and the device have come to differ in something that is not in the journal (pages dropped by a failed
+//! sync, damage below what is cached, a sector that cannot be read), both are kept in full, with the cache as it was
+//! when the journal began; a sync then replays the journal. Once they agree again, the file goes back to the cheap way.
 
-use super::SECTOR;
-use crate::draw::chance;
-use rand_chacha::ChaCha8Rng;
+use super::journal::{Image, Journal, Loss, Survival, overwrite, sectors};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-/// A journal whose buffer has grown beyond this gives it back at the next sync.
-const JOURNAL_KEEP: usize = 1 << 16;
-
-/// A change that is not durable yet.
-#[derive(Debug)]
-enum Change {
-    /// This many bytes, the next ones in [`Contents::written`], at an offset.
-    Write { offset: usize, len: usize },
-    /// A truncation, or an extension with zeros.
-    SetLen(usize),
-}
-
-/// What a power loss did to a file.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Loss {
-    /// Sectors of writes, and truncations, that did not survive.
-    pub(super) pieces: u64,
-    /// Writes of which some sectors survived and others did not.
-    pub(super) torn: u64,
-}
-
 /// The bytes of a file.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Contents {
+    /// Bytes of a sector.
+    sector: usize,
     cached: Vec<u8>,
-    durable_len: usize,
-    /// By sector: the durable bytes of sectors whose bytes in `cached` may be others. Short at the durable end.
-    saved: BTreeMap<usize, Box<[u8]>>,
-    journal: Vec<Change>,
-    written: Vec<u8>,
+    journal: Journal,
+    durable: Durable,
+    /// Whether a name leads here. Without one, the file takes no space, and what is unsynced in it does not count.
+    pub(super) named: bool,
+    remembered: Option<Box<Remembered>>,
+}
+
+/// What the device holds.
+#[derive(Debug)]
+enum Durable {
+    /// What the cache held at the last sync.
+    Followed {
+        len: usize,
+        /// By sector: the durable bytes of sectors whose bytes in the cache may be others. Short at the durable end.
+        saved: BTreeMap<usize, Box<[u8]>>,
+    },
+    Apart(Box<Apart>),
+}
+
+impl Default for Durable {
+    fn default() -> Self {
+        Self::Followed { len: 0, saved: BTreeMap::new() }
+    }
+}
+
+#[derive(Debug)]
+struct Apart {
+    device: Image,
+    /// The cache as it was when the journal began.
+    base: Vec<u8>,
+    /// Those of the device's lost sectors that the cache does not have either.
+    unreadable: BTreeSet<usize>,
+}
+
+/// The last writes, for the case that one turns out to have gone astray.
+#[derive(Debug, Default)]
+struct Remembered {
+    synced: Option<Landing>,
+    pending: Option<Landing>,
+}
+
+/// Where a write went, in whole sectors, the last one perhaps short.
+#[derive(Clone, Debug)]
+struct Landing {
+    first: usize,
+    before: Vec<u8>,
+    after: Vec<u8>,
+}
+
+impl Landing {
+    fn sectors(&self, sector: usize) -> Range<usize> {
+        self.first..self.first + self.after.len().div_ceil(sector)
+    }
+}
+
+/// What a file counts for on its disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Account {
+    /// One for the file itself, and those of its bytes.
+    pub(super) sectors: u64,
+    /// Whether something in it is not synced: 0 or 1.
+    pub(super) unsynced: u64,
 }
 
 impl Contents {
+    /// An empty file.
+    pub(super) fn new(sector: usize) -> Self {
+        Self::from_image(sector, Image::default())
+    }
+
+    /// A file that is durable as it is.
+    pub(super) fn from_image(sector: usize, image: Image) -> Self {
+        let mut contents = Self {
+            sector,
+            cached: Vec::new(),
+            journal: Journal::default(),
+            durable: Durable::default(),
+            named: true,
+            remembered: None,
+        };
+        contents.read_back(image);
+        contents
+    }
+
     pub(super) fn len(&self) -> usize {
         self.cached.len()
+    }
+
+    pub(super) fn durable_len(&self) -> usize {
+        match &self.durable {
+            Durable::Followed { len, .. } => *len,
+            Durable::Apart(apart) => apart.device.bytes.len(),
+        }
+    }
+
+    pub(super) fn is_unsynced(&self) -> bool {
+        !self.journal.is_empty()
+    }
+
+    pub(super) fn account(&self) -> Account {
+        if !self.named {
+            return Account::default();
+        }
+        Account { sectors: 1 + self.cached_sectors() as u64, unsynced: u64::from(self.is_unsynced()) }
+    }
+
+    /// How many sectors the file has, as the cache shows it.
+    pub(super) fn cached_sectors(&self) -> usize {
+        self.cached.len().div_ceil(self.sector)
     }
 
     /// The bytes in a range, if the file is that long.
@@ -59,15 +135,43 @@ impl Contents {
         self.cached.get(range)
     }
 
-    pub(super) fn write(&mut self, offset: usize, data: &[u8]) {
+    /// Whether no byte of a range is in a lost sector.
+    pub(super) fn is_readable(&self, range: Range<usize>) -> bool {
+        match &self.durable {
+            Durable::Followed { .. } => true,
+            Durable::Apart(apart) => apart.unreadable.range(sectors(self.sector, range)).next().is_none(),
+        }
+    }
+
+    /// Whether a range of bytes can be written: not when it covers a lost sector in part, whose rest must be read first.
+    pub(super) fn is_writable(&self, range: Range<usize>) -> bool {
+        let Durable::Apart(apart) = &self.durable else { return true };
+        let touched = sectors(self.sector, range.clone());
+        apart.unreadable.range(touched).all(|&place| {
+            let start = place * self.sector;
+            range.start <= start && range.end >= self.cached.len().min(start + self.sector)
+        })
+    }
+
+    /// Writes, and keeps in mind where, for [`Contents::misdirect_last_write`], if it is to `remember`.
+    pub(super) fn write(&mut self, offset: usize, data: &[u8], remember: bool) {
         if data.is_empty() {
             return;
         }
         let end = offset + data.len();
+        let before = remember.then(|| part(&self.cached, self.sector, sectors(self.sector, offset..end)).to_vec());
         self.save(offset..end);
         overwrite(&mut self.cached, offset, data);
-        self.journal.push(Change::Write { offset, len: data.len() });
-        self.written.extend_from_slice(data);
+        self.journal.write(offset, data);
+        if let Durable::Apart(apart) = &mut self.durable {
+            for place in sectors(self.sector, offset..end) {
+                apart.unreadable.remove(&place);
+            }
+        }
+        match before {
+            Some(before) => self.remember(offset..end, before),
+            None => self.remembered = None,
+        }
     }
 
     pub(super) fn set_len(&mut self, len: usize) {
@@ -76,130 +180,225 @@ impl Contents {
         }
         self.save(len..usize::MAX);
         self.cached.resize(len, 0);
-        self.journal.push(Change::SetLen(len));
+        self.journal.set_len(len);
+        if let Durable::Apart(apart) = &mut self.durable {
+            apart.unreadable.retain(|place| place * self.sector < len);
+        }
+        self.forget(|landing, sector| landing.first * sector + landing.after.len() > len);
     }
 
-    /// Makes everything durable.
+    /// Makes everything durable, except what an earlier sync has dropped.
     pub(super) fn sync(&mut self) {
-        self.durable_len = self.cached.len();
-        self.saved.clear();
-        self.journal.clear();
-        self.written.clear();
-        if self.written.capacity() > JOURNAL_KEEP {
-            self.written = Vec::new();
-        }
-    }
-
-    /// Chooses what survives of everything unsynced, each piece with a chance of `keep_ppm`. The pieces of a write are
-    /// its sectors if it may `tear`, else the whole write.
-    pub(super) fn power_loss(&mut self, rng: &mut ChaCha8Rng, keep_ppm: u32, tear: bool) -> Loss {
-        let mut loss = Loss::default();
-        if self.journal.is_empty() {
-            return loss;
-        }
-        let whole = if tear { None } else { Some(self.surviving_writes(rng, keep_ppm)) };
-        let mut device = self.take_durable();
-        let mut cache = device.clone();
-        let mut unread = self.written.as_slice();
-        for (i, change) in self.journal.iter().enumerate() {
-            match *change {
-                Change::Write { offset, len } => {
-                    let (data, rest) = unread.split_at(len);
-                    unread = rest;
-                    overwrite(&mut cache, offset, data);
-                    let (mut kept, mut lost) = (0, 0);
-                    for sector in sectors(offset..offset + len) {
-                        if whole.as_ref().map_or_else(|| chance(rng, keep_ppm), |whole| whole[i]) {
-                            copy_sector(&cache, &mut device, sector);
-                            kept += 1;
-                        } else {
-                            lost += 1;
-                        }
-                    }
-                    loss.pieces += lost;
-                    loss.torn += u64::from(kept > 0 && lost > 0);
-                }
-                Change::SetLen(len) => {
-                    cache.resize(len, 0);
-                    if chance(rng, keep_ppm) {
-                        device.resize(len, 0);
-                    } else {
-                        loss.pieces += 1;
-                    }
+        match &mut self.durable {
+            Durable::Followed { len, saved } => {
+                *len = self.cached.len();
+                saved.clear();
+            }
+            Durable::Apart(apart) => {
+                self.journal.land(self.sector, &mut apart.base, &mut apart.device);
+                assert_eq!(apart.base.len(), self.cached.len(), "the journal leads to what the cache shows");
+                if apart.device.lost.is_empty() && apart.device.bytes == self.cached {
+                    self.durable = Durable::Followed { len: self.cached.len(), saved: BTreeMap::new() };
                 }
             }
         }
-        self.cached = device;
-        self.sync();
+        self.journal.clear();
+        if let Some(remembered) = &mut self.remembered
+            && let Some(landing) = remembered.pending.take()
+        {
+            remembered.synced = Some(landing);
+        }
+    }
+
+    /// Marks everything unsynced as written, although it is not. Returns how many sectors of writes, and truncations,
+    /// that is.
+    pub(super) fn drop_unsynced(&mut self) -> u64 {
+        let dropped = self.journal.pieces(self.sector);
+        self.forget_touched();
+        self.keep_apart();
+        self.journal.clear();
+        if let Durable::Apart(apart) = &mut self.durable {
+            apart.base.clone_from(&self.cached);
+        }
+        dropped
+    }
+
+    /// Chooses what survives of everything unsynced, and shows what the device then holds.
+    pub(super) fn power_loss(&mut self, by: Survival) -> Loss {
+        if self.journal.is_empty() && matches!(self.durable, Durable::Followed { .. }) {
+            return Loss::default();
+        }
+        self.forget_touched();
+        let (mut device, base) = match std::mem::take(&mut self.durable) {
+            Durable::Followed { len, saved } => {
+                let bytes = rebuilt(self.sector, std::mem::take(&mut self.cached), len, &saved);
+                let base = bytes.clone();
+                (Image { bytes, lost: BTreeSet::new() }, base)
+            }
+            Durable::Apart(apart) => (apart.device, apart.base),
+        };
+        let loss = self.journal.survive(self.sector, base, &mut device, by);
+        self.journal.clear();
+        self.read_back(device);
         loss
     }
 
-    /// Draws which writes survive when they are atomic, by their place in the journal. The cache writes back a sector
-    /// with all that was written to it by then, so a write that survives takes along the earlier ones with which it
-    /// shares a sector; on a log that is appended to, a prefix survives.
-    fn surviving_writes(&self, rng: &mut ChaCha8Rng, keep_ppm: u32) -> Vec<bool> {
-        let mut survives = vec![false; self.journal.len()];
-        let mut taken = BTreeSet::new();
-        for (i, change) in self.journal.iter().enumerate().rev() {
-            if let Change::Write { offset, len } = *change {
-                let mut touched = sectors(offset..offset + len);
-                survives[i] = touched.clone().any(|sector| taken.contains(&sector)) || chance(rng, keep_ppm);
-                if survives[i] {
-                    taken.extend(touched.by_ref());
-                }
+    /// What the device holds.
+    pub(super) fn image(&self) -> Image {
+        match &self.durable {
+            Durable::Followed { len, saved } => {
+                let bytes = rebuilt(self.sector, self.cached.clone(), *len, saved);
+                Image { bytes, lost: BTreeSet::new() }
+            }
+            Durable::Apart(apart) => apart.device.clone(),
+        }
+    }
+
+    /// Changes the durable bytes of a sector, of which there must be some. The cache shows it unless it holds another
+    /// version of the sector, which then heals it when it is written.
+    pub(super) fn damage(&mut self, place: usize, change: impl Fn(&mut [u8])) {
+        let clean = self.is_clean(place);
+        if !clean {
+            self.keep_apart();
+        }
+        let start = place * self.sector;
+        let range = start..self.durable_len().min(start + self.sector);
+        if clean {
+            change(&mut self.cached[range.clone()]);
+        }
+        if let Durable::Apart(apart) = &mut self.durable {
+            if clean {
+                change(&mut apart.base[range.clone()]);
+            }
+            change(&mut apart.device.bytes[range]);
+        }
+    }
+
+    /// Makes a durable sector unreadable, unless the cache holds another version of it, which hides that until it is gone
+    /// and mends it when it is written.
+    pub(super) fn lose(&mut self, place: usize) {
+        let clean = self.is_clean(place);
+        self.keep_apart();
+        if let Durable::Apart(apart) = &mut self.durable {
+            apart.device.lost.insert(place);
+            if clean {
+                apart.unreadable.insert(place);
             }
         }
-        survives
+    }
+
+    /// Undoes the last synced write in its place, and does it in another, chosen by a number below what `choose` is
+    /// given. Returns its place in bytes, and the first byte of the other. Does nothing when no write is remembered or
+    /// there is no other place.
+    pub(super) fn misdirect_last_write(
+        &mut self,
+        choose: impl FnOnce(usize) -> usize,
+    ) -> Option<(Range<usize>, usize)> {
+        let count = self.durable_len().div_ceil(self.sector);
+        let remembered = self.remembered.as_deref_mut()?;
+        let own = remembered.synced.as_ref()?.sectors(self.sector);
+        // The file may be shorter than what is remembered when an extension was dropped.
+        if own.end > count || own.len() == count {
+            return None;
+        }
+        let Landing { before, after, .. } = remembered.synced.take()?;
+        let chosen = choose(count - own.len());
+        let first = if chosen < own.start { chosen } else { chosen + 1 };
+        for (bytes, start) in [(before, own.start), (after, first)] {
+            for (data, place) in bytes.chunks(self.sector).zip(start..) {
+                self.damage(place, |sector| {
+                    let len = data.len().min(sector.len());
+                    sector[..len].copy_from_slice(&data[..len]);
+                    // A sector is written as a whole, with zeros behind the end of the bytes.
+                    sector[len..].fill(0);
+                });
+            }
+        }
+        let end = (own.end * self.sector).min(self.durable_len());
+        Some((own.start * self.sector..end, first * self.sector))
+    }
+
+    /// Shows what the device holds, and nothing else.
+    fn read_back(&mut self, device: Image) {
+        if device.lost.is_empty() {
+            self.durable = Durable::Followed { len: device.bytes.len(), saved: BTreeMap::new() };
+            self.cached = device.bytes;
+        } else {
+            self.cached.clone_from(&device.bytes);
+            let (base, unreadable) = (device.bytes.clone(), device.lost.clone());
+            self.durable = Durable::Apart(Box::new(Apart { device, base, unreadable }));
+        }
+    }
+
+    /// Whether the cache shows a durable sector as the device holds it, and nothing unsynced touches it.
+    fn is_clean(&self, place: usize) -> bool {
+        !self.journal.touches(self.sector, place)
+            && match &self.durable {
+                Durable::Followed { .. } => true,
+                Durable::Apart(apart) => {
+                    let [cached, durable] =
+                        [&apart.base, &apart.device.bytes].map(|bytes| part(bytes, self.sector, place..place + 1));
+                    cached == durable
+                }
+            }
+    }
+
+    /// Keeps the device's image apart from the cache.
+    fn keep_apart(&mut self) {
+        if matches!(self.durable, Durable::Followed { .. }) {
+            let device = self.image();
+            let base = device.bytes.clone();
+            self.durable = Durable::Apart(Box::new(Apart { device, base, unreadable: BTreeSet::new() }));
+        }
+    }
+
+    fn remember(&mut self, written: Range<usize>, mut before: Vec<u8>) {
+        let touched = sectors(self.sector, written);
+        let (first, after) = (touched.start, part(&self.cached, self.sector, touched).to_vec());
+        before.resize(after.len(), 0);
+        self.remembered.get_or_insert_default().pending = Some(Landing { first, before, after });
+    }
+
+    /// Forgets the remembered writes whose sectors unsynced changes touch, and so those that are unsynced themselves.
+    fn forget_touched(&mut self) {
+        let journal = std::mem::take(&mut self.journal);
+        self.forget(|landing, sector| landing.sectors(sector).any(|place| journal.touches(sector, place)));
+        self.journal = journal;
+    }
+
+    /// Forgets some of the remembered writes, with the bytes of a sector at hand.
+    fn forget(&mut self, which: impl Fn(&Landing, usize) -> bool) {
+        if let Some(remembered) = &mut self.remembered {
+            for slot in [&mut remembered.synced, &mut remembered.pending] {
+                slot.take_if(|landing| which(landing, self.sector));
+            }
+        }
     }
 
     /// Saves the durable bytes of the sectors in a range that is about to change.
     fn save(&mut self, range: Range<usize>) {
-        for sector in sectors(range.start..range.end.min(self.durable_len)) {
-            let start = sector * SECTOR;
-            let end = (start + SECTOR).min(self.durable_len);
+        let Durable::Followed { len, saved } = &mut self.durable else { return };
+        for place in sectors(self.sector, range.start..range.end.min(*len)) {
+            let start = place * self.sector;
+            let end = (start + self.sector).min(*len);
             let cached = &self.cached;
-            self.saved.entry(sector).or_insert_with(|| cached[start..end].into());
+            saved.entry(place).or_insert_with(|| cached[start..end].into());
         }
     }
-
-    /// The durable image, rebuilt in the place of the cache.
-    fn take_durable(&mut self) -> Vec<u8> {
-        let mut image = std::mem::take(&mut self.cached);
-        image.resize(self.durable_len, 0);
-        for (sector, bytes) in &self.saved {
-            image[sector * SECTOR..][..bytes.len()].copy_from_slice(bytes);
-        }
-        image
-    }
 }
 
-/// The sectors that a range of bytes touches.
-fn sectors(bytes: Range<usize>) -> Range<usize> {
-    if bytes.is_empty() { 0..0 } else { bytes.start / SECTOR..bytes.end.div_ceil(SECTOR) }
+/// The bytes of some sectors, as far as there are any.
+fn part(bytes: &[u8], sector: usize, places: Range<usize>) -> &[u8] {
+    let len = bytes.len();
+    &bytes[len.min(places.start * sector)..len.min(places.end * sector)]
 }
 
-fn overwrite(image: &mut Vec<u8>, offset: usize, data: &[u8]) {
-    // An append, the usual case, need not fill the new bytes twice.
-    if offset == image.len() {
-        image.extend_from_slice(data);
-        return;
+/// The durable image, rebuilt in the place of the cache.
+fn rebuilt(sector: usize, cached: Vec<u8>, len: usize, saved: &BTreeMap<usize, Box<[u8]>>) -> Vec<u8> {
+    let mut image = cached;
+    image.resize(len, 0);
+    for (place, bytes) in saved {
+        image[place * sector..][..bytes.len()].copy_from_slice(bytes);
     }
-    let end = offset + data.len();
-    if image.len() < end {
-        image.resize(end, 0);
-    }
-    image[offset..end].copy_from_slice(data);
-}
-
-/// Copies a sector that exists in `from`, and makes `to` at least as long as it needs.
-fn copy_sector(from: &[u8], to: &mut Vec<u8>, sector: usize) {
-    let start = sector * SECTOR;
-    let data = &from[start..from.len().min(start + SECTOR)];
-    if to.len() < start + data.len() {
-        to.resize(start + data.len(), 0);
-    }
-    let end = to.len().min(start + SECTOR);
-    to[start..start + data.len()].copy_from_slice(data);
-    // Past its end, the cache's sector holds zeros.
-    to[start + data.len()..end].fill(0);
+    image
 }
