@@ -96,7 +96,16 @@ function jump(t, { i, width = 0 } = {}) {
   refresh();
 }
 
+/** Scrolls to a lane that is out of sight. */
+function revealLane({ y, h }) {
+  const stage = element('stage');
+  if (y < stage.scrollTop + AXIS || y + h > stage.scrollTop + stage.clientHeight) {
+    stage.scrollTop = y - stage.clientHeight / 2;
+  }
+}
+
 function jumpToOperation(operation) {
+  revealLane(sheet.clients.get(operation.client));
   jump(operation.invoke_ns, { width: Math.max(1, closes(operation) - operation.invoke_ns) });
 }
 
@@ -149,7 +158,6 @@ function hitOperation(client, x) {
       text: [operation.text, positions(operation), `${clock(operation.invoke_ns)} s, ${length}`]
         .filter(Boolean)
         .join('\n'),
-      box: { x: bar.x, y: bar.y, width, height: bar.h },
     };
   }
   return best;
@@ -208,7 +216,7 @@ function listenToPointer() {
       y: event.clientY,
       start: view.start,
       moved: false,
-      scrubs: event.offsetY < AXIS + PHASES || event.shiftKey || onCursor,
+      scrubs: event.offsetY - sheet.scroll < AXIS + PHASES || event.shiftKey || onCursor,
     };
     drag.scroll = element('stage').scrollTop;
     if (drag.scrubs && !onCursor) scrub(event);
@@ -224,7 +232,7 @@ function listenToPointer() {
     show(start, start + view.end - view.start);
     element('stage').scrollTop = drag.scroll - (event.clientY - drag.y);
     over.style.cursor = 'grabbing';
-    showTip(null);
+    leave();
     refresh(true);
   };
   over.addEventListener('pointerup', (event) => {
@@ -235,11 +243,7 @@ function listenToPointer() {
   over.addEventListener('pointercancel', () => {
     drag = null;
   });
-  over.addEventListener('pointerleave', () => {
-    hovered = null;
-    showTip(null);
-    refresh();
-  });
+  over.addEventListener('pointerleave', leave);
   over.addEventListener('dblclick', (event) => {
     const hit = hitAt(event.offsetX, event.offsetY);
     if (hit?.operation) jumpToOperation(hit.operation);
@@ -256,11 +260,17 @@ function hover(event) {
   hovered = hitAt(event.offsetX, event.offsetY);
   showTip(hovered, event);
   over.style.cursor =
-    event.offsetY < AXIS + PHASES || Math.abs(event.offsetX - xOf(cursor.t)) < 5
+    event.offsetY - sheet.scroll < AXIS + PHASES || Math.abs(event.offsetX - xOf(cursor.t)) < 5
       ? 'ew-resize'
       : hovered
         ? 'pointer'
         : '';
+  refresh();
+}
+
+function leave() {
+  hovered = null;
+  showTip(null);
   refresh();
 }
 
@@ -274,6 +284,7 @@ function click(event) {
 function wheel(event) {
   event.preventDefault();
   settle();
+  leave();
   const lines = event.deltaMode === 1 ? 16 : 1;
   const [dx, dy] = event.shiftKey ? [event.deltaY * lines, 0] : [event.deltaX * lines, event.deltaY * lines];
   if (Math.abs(dx) > Math.abs(dy)) {
@@ -487,6 +498,10 @@ listenToPointer();
 listenToMap();
 listenToKeys();
 listenToSearch();
+element('stage').addEventListener('scroll', () => {
+  sheet.scroll = element('stage').scrollTop;
+  refresh(true);
+});
 readColours();
 arrange(element('stage').clientWidth, element('stage').clientHeight);
 resize();

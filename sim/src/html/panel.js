@@ -26,19 +26,16 @@ function classify(target, name) {
 /** What the pointer is over, as `hitAt` found it. */
 let hovered = null;
 
+function outline(pen, { x, end, y, h }) {
+  const left = Math.max(x, GUTTER) - 1.5;
+  pen.strokeStyle = colour.cursor;
+  pen.lineWidth = 1.5;
+  pen.strokeRect(left, y - 1.5, Math.max(4, Math.min(end, sheet.width) - left + 1.5), h + 3);
+}
+
 function drawOver() {
   const pen = penFor(over, sheet.width, sheet.height);
-  if (hovered?.box) {
-    const { x, y, width, height } = hovered.box;
-    pen.strokeStyle = colour.cursor;
-    pen.lineWidth = 1.5;
-    pen.strokeRect(
-      Math.max(x, GUTTER) - 1.5,
-      y - 1.5,
-      Math.min(x + width, sheet.width) - Math.max(x, GUTTER) + 3,
-      height + 3,
-    );
-  }
+  if (hovered?.operation) outline(pen, operationBar(hovered.operation));
   const x = Math.round(xOf(cursor.t));
   if (x < GUTTER - 1 || x > sheet.width + 1) return;
   pen.fillStyle = colour.cursor;
@@ -47,11 +44,12 @@ function drawOver() {
   const text = `${clock(cursor.t)} s`;
   const width = pen.measureText(text).width + 12;
   const left = Math.max(GUTTER, Math.min(sheet.width - width - 2, x - width / 2));
-  round(pen, left, 2, width, AXIS - 6, 4);
+  const top = sheet.scroll;
+  round(pen, left, top + 2, width, AXIS - 6, 4);
   pen.fillStyle = colour.paper;
   pen.textAlign = 'left';
   pen.textBaseline = 'middle';
-  pen.fillText(text, left + 6, AXIS / 2 - 0.5);
+  pen.fillText(text, left + 6, top + AXIS / 2 - 0.5);
 }
 
 // The cluster as a ring: roles, cut links, and the messages under way.
@@ -138,25 +136,26 @@ function drawUnderWay(pen, places) {
 
 function drawPlanet(pen, node, { x, y }) {
   const state = stateAt(node, cursor.i);
+  const radius = nodes.length > 6 ? 11 : 14;
   if (state.role === 'leader') {
     pen.strokeStyle = colour.leader;
     pen.lineWidth = 1.5;
     pen.beginPath();
-    pen.arc(x, y, 17.5, 0, 7);
+    pen.arc(x, y, radius + 3.5, 0, 7);
     pen.stroke();
   }
   pen.fillStyle = state.up ? roleColour(state.role) : colour.panel;
-  dot(pen, x, y, 14);
+  dot(pen, x, y, radius);
   pen.strokeStyle = state.up ? roleColour(state.role) : colour.muted;
   pen.lineWidth = 1.2;
   pen.setLineDash(state.up ? [] : [3, 3]);
   pen.beginPath();
-  pen.arc(x, y, 14, 0, 7);
+  pen.arc(x, y, radius, 0, 7);
   pen.stroke();
   pen.setLineDash([]);
   if (state.paused) {
     pen.fillStyle = pattern.paused;
-    dot(pen, x, y, 14);
+    dot(pen, x, y, radius);
   }
   pen.fillStyle = state.up && !state.paused ? (colour[`on-${state.role}`] ?? colour.ink) : colour.ink;
   pen.font = `600 11px ${SANS}`;

@@ -32,8 +32,8 @@ function drawScene() {
   drawCycle(pen);
   drawFound(pen);
   pen.restore();
-  drawAxis(pen);
   drawGutter(pen);
+  drawAxis(pen);
   return messagesShown;
 }
 
@@ -63,7 +63,11 @@ function drawGrid(pen) {
   pen.globalAlpha = 1;
 }
 
+/** The times stay in sight when the lanes are scrolled. */
 function drawAxis(pen) {
+  const top = sheet.scroll;
+  pen.fillStyle = colour.paper;
+  pen.fillRect(0, top, sheet.width, AXIS - 1);
   const { step, times } = ticks();
   const decimals = Math.max(0, Math.min(9, 9 - Math.floor(Math.log10(step) + 1e-9)));
   pen.font = `11px ${SANS}`;
@@ -72,9 +76,9 @@ function drawAxis(pen) {
   for (const t of times) {
     const x = Math.round(xOf(t));
     pen.fillStyle = colour.line;
-    pen.fillRect(x, AXIS - 5, 1, 5);
+    pen.fillRect(x, top + AXIS - 5, 1, 5);
     pen.fillStyle = colour.muted;
-    if (x < sheet.width - 34 && x > GUTTER + 12) pen.fillText(`${clock(t, decimals)} s`, x, AXIS / 2);
+    if (x < sheet.width - 34 && x > GUTTER + 12) pen.fillText(`${clock(t, decimals)} s`, x, top + AXIS / 2);
   }
 }
 

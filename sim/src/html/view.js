@@ -23,7 +23,7 @@ function zoom(factor, t) {
   show(t - share * length, t - share * length + length);
 }
 
-// Layout. `sheet` is in CSS pixels; `y` of a lane is its upper edge.
+// Layout. `sheet` is in CSS pixels; `y` of a lane is its upper edge; `scroll` is how much of the top is out of sight.
 
 const GUTTER = 52;
 const AXIS = 24;
@@ -32,7 +32,7 @@ const FAULT = 17;
 const FOOT = 20;
 const LEAST_NODE = 30;
 
-const sheet = { width: 0, height: 0, plot: 1, faults: 0, nodes: [], clients: new Map(), bottom: 0 };
+const sheet = { width: 0, height: 0, scroll: 0, plot: 1, faults: 0, nodes: [], clients: new Map(), bottom: 0 };
 
 /** Spreads the lanes over the height, and returns the height that they need. */
 function arrange(width, height) {
