@@ -10,6 +10,7 @@ pub mod digest;
 pub mod disk;
 pub mod draw;
 mod host;
+pub mod html;
 mod logging;
 pub mod network;
 mod play;

@@ -1,0 +1,231 @@
+//! What the page is given: one universe as plain data.
+//!
+//! All times are nanoseconds of virtual time since the run began. Nodes are counted from 1. A place in the cluster is
+//! named like `n1` (a node) or `c3` (a client). The page works out everything else: who was up, who led, what was
+//! in flight at a moment.
+
+use serde::{Serialize, Serializer};
+
+/// One universe, and how it ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// The name of the page.
+    pub title: String,
+    /// The seed of the universe.
+    #[serde(serialize_with = "exactly")]
+    pub seed: u64,
+    /// The revision of the source that played it.
+    pub revision: String,
+    /// The command that plays it again.
+    pub replay: String,
+    /// The verdict as the terminal shows it.
+    pub verdict_line: String,
+    /// Whether nothing was found. Then the fields that say what was found are empty.
+    pub passed: bool,
+    /// The class of the verdict: `safety`, `liveness` ...
+    pub class: String,
+    /// Who found it.
+    pub checker: String,
+    /// What was found, as a stable name: `lost-update` ...
+    pub anomaly: String,
+    /// What was found, in one sentence.
+    pub message: String,
+    /// Lines that show it.
+    pub evidence: Vec<String>,
+    /// The number of the event after which it was found.
+    pub found_event: u64,
+    /// When it was found.
+    pub found_ns: u64,
+    /// The node that it was found on, if it is about one.
+    pub found_node: Option<u8>,
+    /// How the blamed operations depend on each other: the cycle, if there is one.
+    pub cycle: Vec<Edge>,
+    /// What was drawn from the seed: label and text.
+    pub drawn: Vec<(String, String)>,
+    /// The run in words, in order.
+    pub story: Vec<Sentence>,
+    /// How many nodes there are.
+    pub nodes: u8,
+    /// The clients, in the order of their lanes.
+    pub clients: Vec<u32>,
+    /// When the run ended.
+    pub end_ns: u64,
+    /// When each phase began, and its name. In order.
+    pub phases: Vec<(u64, String)>,
+    /// What happened, in order.
+    pub events: Vec<Event>,
+    /// What the clients asked for.
+    pub operations: Vec<Operation>,
+    /// The nearest run that passes, and where it parts from this one.
+    pub passing: Option<Comparison>,
+}
+
+/// That one operation must come before another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Edge {
+    /// The [`Operation::id`] of the earlier one.
+    pub from: u64,
+    /// The [`Operation::id`] of the later one.
+    pub to: u64,
+    /// Why: `rw x`, `ww x`, `real time` ...
+    pub why: String,
+}
+
+/// A sentence of the story.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Sentence {
+    /// When it happened.
+    pub at_ns: u64,
+    /// The number of the event that it is about.
+    pub event: u64,
+    /// What happened.
+    pub text: String,
+    /// Whether it is a step of what went wrong.
+    pub blamed: bool,
+}
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Event {
+    /// Its number in the run. Numbers may be missing, for what was not kept.
+    pub n: u64,
+    /// When it happened.
+    pub at_ns: u64,
+    /// The node that it happened to, if it is about one.
+    pub node: Option<u8>,
+    /// What happened.
+    #[serde(flatten)]
+    pub what: What,
+}
+
+/// What can happen. A node is down until it starts, and is shown as recovering from then until its first role.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "what", rename_all = "snake_case")]
+pub enum What {
+    /// A message is sent.
+    Message {
+        /// Who sends it.
+        from: String,
+        /// Whom it is for.
+        to: String,
+        /// What kind of message it is: append, vote, request ...
+        kind: String,
+        /// The term that it speaks of.
+        term: Option<u64>,
+        /// What it says.
+        text: String,
+        /// When it arrives, or none if it never does.
+        arrives_ns: Option<u64>,
+        /// What becomes of it: `delivered`, `lost`, `cut off` or `node down`.
+        fate: String,
+    },
+    /// A process of the node begins.
+    Starts {
+        /// Which of its lives this is.
+        life: u32,
+    },
+    /// The process of the node ends.
+    Stops {
+        /// Why.
+        why: String,
+    },
+    /// The node takes a role.
+    Role {
+        /// `follower`, `pre-candidate`, `candidate`, `leader` or `recovering`.
+        role: String,
+        /// The term that it has it in.
+        term: u64,
+    },
+    /// The state of the node after a step that changed it.
+    Log {
+        /// The last index of its log.
+        last: u64,
+        /// The index up to which it knows its log to be committed.
+        commit: u64,
+        /// The index up to which it has applied it.
+        applied: u64,
+        /// Its term.
+        term: u64,
+    },
+    /// The time of the node stands still.
+    Pauses,
+    /// The time of the node goes on.
+    Resumes,
+    /// A fault strikes.
+    Fault {
+        /// Its kind: `partition halves`, `disk stall` ...
+        kind: String,
+        /// What it does.
+        text: String,
+        /// The nodes that it strikes.
+        nodes: Vec<u8>,
+        /// When it is over: none if it lasts to the end of the run, and its own time if it has no length.
+        until_ns: Option<u64>,
+        /// The links that a partition cuts, one for each direction: from, to.
+        cut: Vec<(String, String)>,
+    },
+    /// Something went wrong on a disk.
+    Disk {
+        /// What.
+        text: String,
+    },
+    /// A rare and interesting moment.
+    Probe {
+        /// Its name.
+        name: String,
+    },
+    /// Something else worth telling.
+    Note {
+        /// What.
+        text: String,
+    },
+    /// What must never happen was noticed.
+    Violation {
+        /// What.
+        text: String,
+    },
+}
+
+/// Something that a client asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Operation {
+    /// Its number.
+    pub id: u64,
+    /// Who asked.
+    pub client: u32,
+    /// What it is called: `transfer`, `read` ...
+    pub name: String,
+    /// When it was sent.
+    pub invoke_ns: u64,
+    /// When its answer came, if one came.
+    pub complete_ns: Option<u64>,
+    /// `ok`, `failed` or `unknown`.
+    pub outcome: String,
+    /// What it read and wrote.
+    pub text: String,
+    /// The position that it read at.
+    pub snapshot: Option<u64>,
+    /// The position of its writes.
+    pub commit: Option<u64>,
+    /// Whether it is part of the evidence.
+    pub blamed: bool,
+}
+
+/// How a run that passes parts from this one.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Comparison {
+    /// What is different about it: `the same without fault 3`.
+    pub what: String,
+    /// The number of the first event that differs.
+    pub first_difference_event: u64,
+    /// When that was.
+    pub first_difference_ns: u64,
+    /// The events around there: a sign (` ` in both, `-` only here, `+` only in the run that passes) and a text.
+    pub lines: Vec<(String, String)>,
+}
+
+/// Writes a number as text, since a browser keeps only 53 bits of one.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+fn exactly<S: Serializer>(number: &u64, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(number)
+}
