@@ -9,6 +9,7 @@ pub mod clock;
 pub mod digest;
 pub mod disk;
 pub mod draw;
+mod files;
 mod host;
 mod logging;
 pub mod network;
