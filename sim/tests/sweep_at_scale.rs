@@ -432,7 +432,7 @@ fn malformed_results_are_refused_with_the_place() {
     // Sums that are fine alone can be too large together.
     for name in ["1.json", "2.json"] {
         changed(&place, name, &format!("large-{name}"), |results| {
-            results["summary"]["counts"]["ok"] = (over - 2).into()
+            results["summary"]["counts"]["ok"] = (over - 2).into();
         });
     }
     place.refused(&["merge", "large-1.json", "large-2.json"], &["large-2.json", "counts.ok"]);

@@ -59,6 +59,14 @@ pub struct Options {
 
 /// Plays all seeds. The first error of saving a trace ends the sweep.
 pub fn sweep(options: &Options) -> Result<Summary, trace::Error> {
+    sweep_by(options, play, play_twice)
+}
+
+/// A function that plays a universe.
+type Player = fn(&Scenario) -> Report;
+
+/// Sweeps with other ways to play a universe once and twice.
+fn sweep_by(options: &Options, once: Player, twice: Player) -> Result<Summary, trace::Error> {
     let Options { seeds, shard, jobs, overrides, .. } = options;
     let clock = WallClock::start();
     let next = AtomicU64::new(0);
@@ -80,18 +88,18 @@ pub fn sweep(options: &Options) -> Result<Summary, trace::Error> {
                     }
                     let Some(seed) = shard.seed(seeds, next.fetch_add(1, Ordering::Relaxed)) else { return };
                     let scenario = Scenario::draw(seed, overrides);
-                    let twice = is_rechecked(seed, options.recheck);
-                    let report = if twice { play_twice(&scenario) } else { play(&scenario) };
+                    let rechecked = is_rechecked(seed, options.recheck);
+                    let report = if rechecked { twice(&scenario) } else { once(&scenario) };
                     let failed = (!report.outcome.is_pass()).then_some(scenario);
-                    if sender.send(Played { report, twice, failed }).is_err() {
+                    if sender.send(Played { report, rechecked, failed }).is_err() {
                         return;
                     }
                 }
             });
         }
         drop(sender);
-        for Played { report, twice, failed } in receiver {
-            summary.add(&report, twice);
+        for Played { report, rechecked, failed } in receiver {
+            summary.add(&report, rechecked);
             if let Some(scenario) = failed {
                 let Report { seed, scenario: name, outcome, digest, .. } = report;
                 let path = options.failures.join(format!("{seed}.json"));
@@ -121,7 +129,7 @@ pub fn sweep(options: &Options) -> Result<Summary, trace::Error> {
 
 struct Played {
     report: Report,
-    twice: bool,
+    rechecked: bool,
     /// The scenario, if the run failed.
     failed: Option<Scenario>,
 }
@@ -148,7 +156,46 @@ fn progress_bar(total: u64, visible: bool) -> ProgressBar {
 
 #[cfg(test)]
 mod tests {
+    use scenarios::FaultsMode;
+
     use super::*;
+    use crate::verdict::{Finding, Verdict};
+
+    /// Says that a universe went differently, as [`play_twice`] would.
+    fn diverge(scenario: &Scenario) -> Report {
+        let finding = Finding {
+            checker: "twice".into(),
+            anomaly: "divergence".into(),
+            message: "differs".into(),
+            evidence: Vec::new(),
+            event: 0,
+            time_us: 0,
+            node: None,
+        };
+        Report { outcome: Verdict::Determinism(finding), ..play(scenario) }
+    }
+
+    #[test]
+    fn a_universe_that_diverges_is_found_if_it_is_rechecked() {
+        let failures = std::env::temp_dir().join(format!("orrery-diverging-{}", std::process::id()));
+        let options = Options {
+            seeds: 0..20,
+            shard: Shard::WHOLE,
+            jobs: 2,
+            time_limit: None,
+            overrides: Overrides { ops: Some(20), faults: Some(FaultsMode::None), ..Overrides::default() },
+            failures: failures.clone(),
+            recheck: 30,
+            progress: false,
+        };
+        let summary = sweep_by(&options, play, diverge).unwrap();
+        std::fs::remove_dir_all(failures).unwrap();
+        let failed: Vec<u64> = summary.failures.iter().map(|failure| failure.seed).collect();
+        assert_eq!(failed, (0..20).filter(|seed| is_rechecked(*seed, 30)).collect::<Vec<_>>());
+        assert!(!failed.is_empty() && failed.len() as u64 == summary.twice);
+        assert_eq!(summary.exit_code(true), 4);
+        assert!(summary.text(true).contains(" went differently"), "{}", summary.text(true));
+    }
 
     #[test]
     fn so_many_percent_are_played_twice() {
