@@ -1,19 +1,16 @@
 //! The command line.
 
-use std::io::{IsTerminal, Write};
-use std::ops::Range;
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use scenarios::{FaultsMode, Overrides, Scenario, WorkloadKind};
 
 use crate::play::{play, play_twice};
-use crate::sweep::{self, sweep};
+use crate::sweep::cli::{MergeArguments, SweepArguments, run_merge, run_sweep};
 use crate::trace::Trace;
-use crate::verdict::REVISION;
 use crate::{logging, report};
 
 /// Plays universes of the Orrery database: a whole cluster under attack, on virtual disks, network and clocks, judged.
@@ -30,7 +27,7 @@ struct Cli {
 
 const AFTER_HELP: &str = "Exit codes: 0 pass, 1 safety, 2 usage, 3 liveness, 4 determinism, 5 vacuous (nothing was tested), \
 6 a checker gave up, 7 panic.\n\nExamples:\n  sim --seed 1\n  sim --seed 1 --scenario bank --faults none\n  \
-sim sweep --seeds 0..1000\n  sim replay failures/7291.json";
+sim sweep --seeds 0..1000\n  sim sweep --seeds 0..1000 --shard 1/4 --out 1.json\n  sim merge *.json\n  sim replay failures/7291.json";
 
 #[derive(Subcommand)]
 enum Command {
@@ -45,28 +42,9 @@ enum Command {
         log: Log,
     },
     /// Play many universes in parallel
-    Sweep {
-        /// The seeds, first..end (the end is not played)
-        #[arg(long, value_name = "A..B", value_parser = seeds)]
-        seeds: Range<u64>,
-        /// Universes at a time [default: the number of cores]
-        #[arg(long, short, value_parser = clap::value_parser!(u16).range(1..=1024))]
-        jobs: Option<u16>,
-        /// Start no universe after this many seconds
-        #[arg(long, value_name = "SECONDS")]
-        time_limit: Option<u64>,
-        /// Directory for the traces of failures
-        #[arg(long, value_name = "DIR", default_value = "failures")]
-        failures: PathBuf,
-        /// Play every universe twice, and fail those that differ
-        #[arg(long)]
-        twice: bool,
-        #[command(flatten)]
-        overrides: Fixed,
-        /// Print the summary as JSON
-        #[arg(long)]
-        json: bool,
-    },
+    Sweep(SweepArguments),
+    /// Put the results of sweeps together, as if one process had played them all
+    Merge(MergeArguments),
 }
 
 #[derive(Args)]
@@ -91,7 +69,7 @@ struct Run {
 
 /// What a command line can fix of a scenario; the seed draws the rest.
 #[derive(Args)]
-struct Fixed {
+pub(crate) struct Fixed {
     /// Play this scenario: register, bank or append
     #[arg(long, value_name = "NAME")]
     scenario: Option<WorkloadKind>,
@@ -117,20 +95,10 @@ struct Log {
 }
 
 impl Fixed {
-    fn overrides(&self) -> Overrides {
+    pub(crate) fn overrides(&self) -> Overrides {
         let Self { scenario, nodes, clients, ops, faults } = *self;
         Overrides { scenario, nodes, clients, ops: ops.map(|ops| ops as usize), faults }
     }
-}
-
-fn seeds(text: &str) -> Result<Range<u64>, String> {
-    let (start, end) = text.split_once("..").ok_or("expected first..end, as in 0..1000")?;
-    let parse = |part: &str| part.parse::<u64>().map_err(|error| format!("{part:?} is not a seed: {error}"));
-    let (start, end) = (parse(start)?, parse(end)?);
-    if start >= end {
-        return Err(format!("{start}..{end} holds no seed"));
-    }
-    Ok(start..end)
 }
 
 /// Runs the command line, and returns the exit code.
@@ -138,19 +106,8 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.command {
         Some(Command::Replay { path, json, log }) => replay(&path, json, &log),
-        Some(Command::Sweep { seeds, jobs, time_limit, failures, twice, overrides, json }) => {
-            let jobs = jobs.map_or_else(|| std::thread::available_parallelism().map_or(1, Into::into), usize::from);
-            let options = sweep::Options {
-                seeds,
-                jobs,
-                time_limit: time_limit.map(Duration::from_secs),
-                overrides: overrides.overrides(),
-                failures,
-                twice,
-                progress: std::io::stderr().is_terminal(),
-            };
-            run_sweep(&options, json)
-        }
+        Some(Command::Sweep(arguments)) => run_sweep(arguments),
+        Some(Command::Merge(arguments)) => run_merge(arguments),
         None => run(&cli.run),
     };
     match result {
@@ -186,7 +143,7 @@ fn run(run: &Run) -> anyhow::Result<u8> {
         print(&report.text())?;
         let again = match &run.trace {
             Some(path) => format!("replay {}", path.display()),
-            None => command_line(seed, &run.overrides),
+            None => command_line(seed, &run.overrides.overrides()),
         };
         let line = outcome.line(seed);
         if outcome.is_pass() {
@@ -199,7 +156,7 @@ fn run(run: &Run) -> anyhow::Result<u8> {
 }
 
 /// The arguments that play the same universe again.
-fn command_line(seed: u64, fixed: &Fixed) -> String {
+pub(crate) fn command_line(seed: u64, fixed: &Overrides) -> String {
     let mut line = format!("--seed {seed}");
     let options = [
         ("scenario", fixed.scenario.map(|scenario| scenario.to_string())),
@@ -246,24 +203,7 @@ fn replay(path: &std::path::Path, json: bool, log: &Log) -> anyhow::Result<u8> {
     Ok(report.outcome.exit_code())
 }
 
-fn run_sweep(options: &sweep::Options, json: bool) -> anyhow::Result<u8> {
-    logging::init(0)?;
-    let probe = options.failures.join("writable");
-    Trace::check_writable(&probe)?;
-    let summary = sweep(options)?;
-    if json {
-        print_json(&summary)?;
-    } else {
-        print(&summary.text())?;
-        let verdict = if summary.failures.is_empty() { "PASS" } else { "FAIL" };
-        let (start, end) = (options.seeds.start, options.seeds.end);
-        let sweep::Summary { played, digest, .. } = &summary;
-        print(&format!("{verdict} sweep seeds={start}..{end} played={played} rev={REVISION} digest={digest}\n"))?;
-    }
-    Ok(summary.exit_code())
-}
-
-fn print(text: &str) -> anyhow::Result<()> {
+pub(crate) fn print(text: &str) -> anyhow::Result<()> {
     match std::io::stdout().write_all(text.as_bytes()) {
         // The reader has seen enough, as with `| head`.
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
@@ -271,6 +211,6 @@ fn print(text: &str) -> anyhow::Result<()> {
     }
 }
 
-fn print_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
+pub(crate) fn print_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
     print(&(serde_json::to_string_pretty(value)? + "\n"))
 }

@@ -9,6 +9,7 @@ pub mod clock;
 pub mod digest;
 pub mod disk;
 pub mod draw;
+mod files;
 mod host;
 pub mod html;
 mod logging;

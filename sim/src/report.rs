@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use scenarios::Scenario;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::story::{LEGEND, Moment, lanes};
 use crate::verdict::{Finding, Verdict};
@@ -36,7 +36,8 @@ pub struct Report {
 }
 
 /// What happened in a universe.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Counts {
     /// Events in the digest.
     pub events: u64,

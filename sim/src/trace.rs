@@ -4,12 +4,12 @@
 //! needs no generator: a later version may draw different scenarios from a seed, and still plays an old trace.
 
 use std::fs;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use scenarios::Scenario;
 use serde::{Deserialize, Serialize};
 
+use crate::files;
 use crate::verdict::{REVISION, Verdict};
 
 /// The newest format that this version reads, and the one that it writes.
@@ -108,33 +108,11 @@ impl Trace {
         let failed = |reason| Error::Write { path: path.into(), reason };
         let mut json = serde_json::to_vec_pretty(self).map_err(|error| failed(error.into()))?;
         json.push(b'\n');
-        if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-            fs::create_dir_all(parent).map_err(failed)?;
-        }
-        let mut temporary = path.as_os_str().to_owned();
-        temporary.push(".tmp");
-        fs::write(&temporary, json).map_err(failed)?;
-        fs::rename(&temporary, path).map_err(|reason| {
-            // The error that matters is the rename's; a temporary file that is gone already is fine.
-            match fs::remove_file(&temporary) {
-                Err(other) if other.kind() != ErrorKind::NotFound => failed(other),
-                _ => failed(reason),
-            }
-        })
+        files::replace(path, &json).map_err(failed)
     }
 
     /// Checks that a trace could be written to a path, before a long run.
     pub fn check_writable(path: &Path) -> Result<(), Error> {
-        let failed = |reason| Error::Write { path: path.into(), reason };
-        if path.is_dir() {
-            return Err(failed(std::io::Error::new(ErrorKind::IsADirectory, "it is a directory")));
-        }
-        if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-            fs::create_dir_all(parent).map_err(failed)?;
-        }
-        let mut temporary = path.as_os_str().to_owned();
-        temporary.push(".tmp");
-        fs::write(&temporary, b"").map_err(failed)?;
-        fs::remove_file(&temporary).map_err(failed)
+        files::check_writable(path).map_err(|reason| Error::Write { path: path.into(), reason })
     }
 }

@@ -99,14 +99,19 @@ impl Verdict {
         }
     }
 
-    /// The verdict as one line: what, and where.
+    /// The verdict of a run of this revision as one line: what, and where.
     pub fn line(&self, seed: u64) -> String {
-        let Some(finding) = self.finding() else { return format!("PASS seed={seed} rev={REVISION}") };
+        self.line_at(seed, REVISION)
+    }
+
+    /// The verdict of a run of some revision as one line.
+    pub fn line_at(&self, seed: u64, revision: &str) -> String {
+        let Some(finding) = self.finding() else { return format!("PASS seed={seed} rev={revision}") };
         let Finding { event, time_us, node, .. } = finding;
         let node = node.map(|node| format!(" node={node}")).unwrap_or_default();
         let (seconds, micros) = (time_us / 1_000_000, time_us % 1_000_000);
         let signature = self.signature();
-        format!("FAIL {signature} seed={seed} rev={REVISION} event={event} t={seconds}.{micros:06}s{node}")
+        format!("FAIL {signature} seed={seed} rev={revision} event={event} t={seconds}.{micros:06}s{node}")
     }
 }
 

@@ -4,17 +4,18 @@ use std::path::PathBuf;
 
 use scenarios::{FaultsMode, Overrides, Scenario};
 use sim::report::FAULTS;
-use sim::sweep::{Options, Summary, sweep};
+use sim::sweep::{Options, Shard, Summary, sweep};
 use sim::{play, play_twice};
 
 fn run_sweep(seeds: std::ops::Range<u64>, jobs: usize) -> Summary {
     let options = Options {
         seeds,
+        shard: Shard::WHOLE,
         jobs,
         time_limit: None,
         overrides: Overrides::default(),
         failures: PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("determinism"),
-        twice: false,
+        recheck: 0,
         progress: false,
     };
     sweep(&options).unwrap()

@@ -17,9 +17,11 @@ use crate::streams::stream;
 use arbitrary::{Arbitrary, Unstructured};
 use rand_core::Rng as _;
 use region::{CLIENT, CLIENT_REGION, CLIENT_REGIONS, REGIONS, Record, Region};
+use serde::{Deserialize, Serialize};
 
 /// What is not left to the draw.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Overrides {
     /// The workload.
     pub scenario: Option<WorkloadKind>,
