@@ -87,6 +87,27 @@ impl Monitor {
         self.committed.len() as u64
     }
 
+    /// How far `node`'s log is on disk, as far as was reported.
+    pub fn persisted_index(&self, node: usize) -> u64 {
+        self.nodes[node].persisted
+    }
+
+    /// Whether `node` could forget everything without harm to the others' work: `quorum` of the `others` have all on disk that it
+    /// has on disk, and each of them is beyond its last term, or has its vote of that term for the same candidate, if any.
+    pub fn is_dispensable(&self, node: usize, others: &[usize], quorum: usize) -> bool {
+        let state = &self.nodes[node];
+        let (index, term) = (state.persisted, state.term);
+        let (chain, vote) = (state.chain(index), state.votes.get(&term));
+        let serves = |other: &&usize| {
+            let other = &self.nodes[**other];
+            let holds = other.persisted >= index && other.chain(index) == chain;
+            let moved_on =
+                other.term > term || (other.term == term && (vote.is_none() || other.votes.get(&term) == vote));
+            holds && moved_on
+        };
+        others.iter().filter(serves).count() >= quorum
+    }
+
     /// `node` is in `term`, which never decreases, across restarts too.
     ///
     /// # Errors

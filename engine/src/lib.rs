@@ -10,6 +10,9 @@ mod golden;
 #[macro_use]
 pub mod probe;
 
+mod mix;
+
+pub mod buggify;
 pub mod disk;
 pub mod encoding;
 pub mod storage;

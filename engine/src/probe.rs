@@ -88,7 +88,11 @@ mod tests {
     fn names_are_unique() {
         let probes = all();
         for pair in probes.windows(2) {
-            assert_ne!(pair[0].name, pair[1].name, "{}:{} and {}:{}", pair[0].file, pair[0].line, pair[1].file, pair[1].line);
+            assert_ne!(
+                pair[0].name, pair[1].name,
+                "{}:{} and {}:{}",
+                pair[0].file, pair[0].line, pair[1].file, pair[1].line
+            );
         }
     }
 }

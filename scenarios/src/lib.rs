@@ -10,6 +10,7 @@
 
 mod client;
 mod draw;
+mod fate;
 mod fault;
 mod judge;
 mod recorder;
@@ -20,13 +21,14 @@ mod validate;
 mod workload;
 
 pub use client::{Client, Executed, Failure};
-pub use draw::{Overrides, expand};
-pub use fault::{Fault, FaultKind, Partition, Side};
+pub use draw::{FAULT_RECORD, FAULTS_HEADER, Overrides, expand, regions};
+pub use fate::{DiskFate, End, Fate, MessageFate, MessageKind};
+pub use fault::{Fault, FaultKind, Partition, Side, Target, When};
 pub use judge::{CheckResult, Verdict, judge};
-pub use recorder::{Recorder, Stats};
+pub use recorder::{Recorder, Stats, Told};
 pub use scenario::{
-    ClientProgram, Clock, DiskOptions, EngineOptions, FaultsMode, Latency, MicroOperation, NetworkOptions, Operation,
-    Scenario, Step, StorageOptions, Workload, WorkloadKind,
+    ClientProgram, Clock, DiskOptions, EngineOptions, FaultsMode, Latency, MicroOperation, Mode, NetworkOptions,
+    Operation, Scenario, Step, StorageOptions, Workload, WorkloadKind,
 };
 pub use validate::{Error, MAX_CLIENTS, MAX_NODES, MAX_STEPS};
 pub use workload::{FinalRead, Setup, SetupError, run_client, run_final, run_setup};

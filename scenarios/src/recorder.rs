@@ -30,6 +30,29 @@ pub(crate) struct Attempt {
     pub(crate) register: Option<(u64, Op, Option<Ret>)>,
 }
 
+/// One operation, in words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// Its name in the history: the checkers call it `T` and this.
+    pub id: u64,
+    /// The client.
+    pub client: u64,
+    /// What kind of operation it was.
+    pub name: &'static str,
+    /// When it was invoked, in nanoseconds.
+    pub invoke: u64,
+    /// When it was over, if that is known.
+    pub complete: Option<u64>,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// What it read and wrote.
+    pub text: String,
+    /// The log position that it read at.
+    pub snapshot: Option<u64>,
+    /// The log position of its commit.
+    pub commit: Option<u64>,
+}
+
 /// An answer that no right database gives.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Surprise {
@@ -84,6 +107,23 @@ impl Recorder {
             transaction
         });
         named.collect()
+    }
+
+    /// All operations in words, by the time of invocation.
+    pub fn told(&self) -> Vec<Told> {
+        let told = self.by_name().map(|(id, attempt)| {
+            let Transaction { client, invoke, complete, outcome, snapshot, commit, ref operations, .. } =
+                attempt.transaction;
+            let text = match &attempt.register {
+                Some((key, asked, answer)) => {
+                    let answer = answer.as_ref().map_or("?".to_owned(), |answer| format!("{answer:?}"));
+                    format!("row {key}: {asked:?} → {answer}")
+                }
+                None => operations.iter().map(micro).collect::<Vec<_>>().join(", "),
+            };
+            Told { id, client, name: attempt.name, invoke, complete, outcome, text, snapshot, commit }
+        });
+        told.collect()
     }
 
     /// What was seen by those that read all rows, by the names that they have in the history.
@@ -145,6 +185,18 @@ impl Recorder {
             stats.by_operation.entry(attempt.name).or_default()[column] += 1;
         }
         stats
+    }
+}
+
+/// A step in a few signs.
+fn micro(micro: &Micro) -> String {
+    let value = |value: &Option<i64>| value.map_or("nothing".to_owned(), |value| value.to_string());
+    match micro {
+        Micro::Read { key, value: seen } => format!("{key} is {}", value(seen)),
+        Micro::Write { key, value: None } => format!("deletes {key}"),
+        Micro::Write { key, value: written } => format!("{key} := {}", value(written)),
+        Micro::ReadList { key, elements } => format!("list {key} is {elements:?}"),
+        Micro::Append { key, element } => format!("list {key} += {element}"),
     }
 }
 

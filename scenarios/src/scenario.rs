@@ -4,19 +4,24 @@
 //! the same on every platform. Node and client ids count from 1. A scenario that comes from outside must pass
 //! [`Scenario::validate`] before it is run; [`Scenario::from_json`] does both.
 
+use crate::fate::Fate;
 use crate::fault::Fault;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
 /// Everything that a universe needs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Scenario {
     /// Names the [streams](crate::streams) of what is decided while the universe runs.
     pub seed: u64,
     /// How hostile the universe was drawn; what is in it, is in the other fields.
     pub faults_mode: FaultsMode,
+    /// What the faults may do, and what is asked of the database then.
+    pub mode: Mode,
     /// How many nodes there are; their ids are 1 to this.
     pub nodes: u8,
     /// The nodes' options.
@@ -27,8 +32,15 @@ pub struct Scenario {
     pub disk: DiskOptions,
     /// Each node's clock, node 1 first.
     pub clocks: Vec<Clock>,
-    /// What goes wrong, in order of time.
+    /// What goes wrong; faults of one moment in this order.
     pub faults: Vec<Fault>,
+    /// Single decisions that overrule the rates.
+    pub fates: Vec<Fate>,
+    /// Where the engine acts up by itself, legally; 0 is nowhere.
+    pub buggify: u64,
+    /// The nodes that run and reach one another in the liveness phase; the others are down for good. More of them run if
+    /// these are no quorum with good disks.
+    pub core: BTreeSet<u8>,
     /// How long a node stays down that stopped by itself, because its disk failed.
     pub restart_us: u64,
     /// How long a client waits for an answer before it asks again.
@@ -48,7 +60,7 @@ pub struct Scenario {
 }
 
 /// How hostile a drawn universe is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FaultsMode {
     /// Nothing goes wrong.
@@ -60,8 +72,20 @@ pub enum FaultsMode {
     Full,
 }
 
+/// What faults may do, and what is asked of the database then.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// A fault that destroys durable data is held back while the data have no good copies on a quorum of other nodes. The
+    /// database must be safe, and live when the faults are over.
+    #[default]
+    Recoverable,
+    /// Any number of disks may be destroyed, as long as it can be noticed. The database must be safe: it may stop, but not lie.
+    Unrestricted,
+}
+
 /// The nodes' options.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EngineOptions {
     /// How often a node is woken, in milliseconds of its own clock.
@@ -82,10 +106,12 @@ pub struct EngineOptions {
     pub storage: StorageOptions,
     /// How many log entries are applied between two flushes of the storage.
     pub flush_every: u32,
+    /// How many parsed statements a gateway keeps.
+    pub cached_statements: u32,
 }
 
 /// The storage of applied state.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum StorageOptions {
     /// In memory: a restarted node applies its whole log again.
@@ -100,7 +126,7 @@ pub enum StorageOptions {
 }
 
 /// A distribution of latencies: never less than the minimum, exponential above it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Latency {
     /// The least.
@@ -110,7 +136,7 @@ pub struct Latency {
 }
 
 /// The network between nodes and clients. Rates are in parts per million of the messages.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NetworkOptions {
     /// How long a message takes.
@@ -127,10 +153,14 @@ pub struct NetworkOptions {
     pub reorder_ppm: u32,
     /// How much later such a message arrives, at most.
     pub reorder_us: u64,
+    /// How many messages arrive once more, when they are long out of date.
+    pub replay_ppm: u32,
+    /// How much later, at most.
+    pub replay_us: u64,
 }
 
 /// A node's disk. Rates are in parts per million.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DiskOptions {
     /// How long a write takes.
@@ -149,14 +179,25 @@ pub struct DiskOptions {
     pub stall_ms: u32,
     /// How many unsynced sectors are lost when the power fails. Which ones is drawn for each: any subset can go.
     pub lose_unsynced_ppm: u32,
-    /// How many of the writes in flight are torn when the power fails: some of their sectors persist, some do not.
+    /// Whether writes in flight can be torn when the power fails, so that some of their sectors persist and some do not: if
+    /// this is not 0.
     pub tear_ppm: u32,
     /// How many unsynced changes of a directory are lost when the power fails.
     pub lose_dir_ppm: u32,
+    /// Bytes of a sector, 512 or 4096: what is written as a whole or not at all.
+    pub sector: u32,
+    /// How many reads return a wrong bit, this time.
+    pub rot_read_ppm: u32,
+    /// How many reads return another place of the file, this time.
+    pub misdirect_read_ppm: u32,
+    /// How many of the syncs that fail drop what they should have written, so that the next one succeeds without it.
+    pub drop_on_sync_failure_ppm: u32,
+    /// How many operations on a disk with unsynced writes find the power gone.
+    pub crash_in_flight_ppm: u32,
 }
 
 /// The error of a node's clock.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Clock {
     /// How far ahead it is when the universe begins.
@@ -166,7 +207,7 @@ pub struct Clock {
 }
 
 /// A workload's name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum WorkloadKind {
     /// Single rows that are read, written, compared and set, inserted and deleted.
@@ -178,7 +219,7 @@ pub enum WorkloadKind {
 }
 
 /// The data that clients work on.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Workload {
     /// Single rows.
@@ -201,7 +242,7 @@ pub enum Workload {
 }
 
 /// What a client does, one step after the other.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ClientProgram {
     /// Unique, from 1.
@@ -211,7 +252,7 @@ pub struct ClientProgram {
 }
 
 /// One step of a client.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Step {
     /// How long the client waits before it.
@@ -223,7 +264,7 @@ pub struct Step {
 
 /// What a client does in a step. Values that are written are not part of it: each is used once in a run, and says who
 /// wrote it (client 3 writes 3000001, 3000002, …), so that a checker can tell from a value where it came from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Operation {
     /// register: reads a row.
@@ -299,7 +340,7 @@ pub enum Operation {
 }
 
 /// One statement of an append transaction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum MicroOperation {
     /// Appends to a list.
@@ -387,6 +428,33 @@ impl Operation {
     }
 }
 
+/// "write row 3", "append to list 1 and read list 2".
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Read { key } => write!(f, "read row {key}"),
+            Self::Write { key } => write!(f, "write row {key}"),
+            Self::CompareAndSet { key } => write!(f, "compare and set row {key}"),
+            Self::Insert { key } => write!(f, "insert row {key}"),
+            Self::Delete { key } => write!(f, "delete row {key}"),
+            Self::Transfer { from, to, amount } => write!(f, "transfer {amount} from {from} to {to}"),
+            Self::Close { account, heir } => write!(f, "close {account} in favour of {heir}"),
+            Self::Open { account, from, amount } => write!(f, "open {account} with {amount} from {from}"),
+            Self::ReadAccounts { back: None } => write!(f, "read all accounts"),
+            Self::ReadAccounts { back: Some(back) } => write!(f, "read all accounts as of {back} positions ago"),
+            Self::Append { list } => write!(f, "append to list {list}"),
+            Self::ReadList { list } => write!(f, "read list {list}"),
+            Self::Transaction { operations } => {
+                let operations = operations.iter().map(|operation| match operation {
+                    MicroOperation::Append { list } => format!("append to list {list}"),
+                    MicroOperation::Read { list } => format!("read list {list}"),
+                });
+                f.write_str(&operations.collect::<Vec<_>>().join(" and "))
+            }
+        }
+    }
+}
+
 impl fmt::Display for WorkloadKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
@@ -401,6 +469,27 @@ impl FromStr for WorkloadKind {
             let names = Self::ALL.map(Self::name).join(", ");
             format!("there is no scenario {name:?}: choose one of {names}")
         })
+    }
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Recoverable => "recoverable",
+            Self::Unrestricted => "unrestricted",
+        })
+    }
+}
+
+impl FromStr for Mode {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        match name {
+            "recoverable" => Ok(Self::Recoverable),
+            "unrestricted" => Ok(Self::Unrestricted),
+            _ => Err(format!("there is no mode {name:?}: choose recoverable or unrestricted")),
+        }
     }
 }
 

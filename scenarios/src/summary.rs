@@ -1,7 +1,7 @@
 //! Says what was drawn, for people.
 
-use crate::fault::FaultKind;
-use crate::scenario::{Latency, Scenario, StorageOptions, Workload};
+use crate::fault::{FaultKind, Us};
+use crate::scenario::{Latency, Mode, Scenario, StorageOptions, Workload};
 use std::collections::BTreeMap;
 
 impl Scenario {
@@ -17,6 +17,7 @@ impl Scenario {
             ("clocks".to_owned(), self.describe_clocks()),
         ];
         lines.push((format!("faults ({})", self.faults_mode), self.describe_faults()));
+        lines.push(("mode".to_owned(), self.describe_mode()));
         lines
     }
 
@@ -72,15 +73,22 @@ impl Scenario {
             None => "all versions kept".to_owned(),
             Some(positions) => format!("versions kept for {positions} positions"),
         };
-        format!("{kind}; flushed every {}; {retention}", entries(self.engine.flush_every))
+        format!(
+            "{kind}; flushed every {}; {retention}; {} parsed statements kept",
+            entries(self.engine.flush_every),
+            self.engine.cached_statements
+        )
     }
 
     fn describe_network(&self) -> String {
         let network = &self.network;
         let mut parts = vec![latency(network.latency)];
-        for (name, ppm) in
-            [("lost", network.loss_ppm), ("duplicated", network.duplicate_ppm), ("reordered", network.reorder_ppm)]
-        {
+        for (name, ppm) in [
+            ("lost", network.loss_ppm),
+            ("duplicated", network.duplicate_ppm),
+            ("reordered", network.reorder_ppm),
+            ("replayed late", network.replay_ppm),
+        ] {
             if ppm > 0 {
                 parts.push(format!("{} {name}", percent(ppm)));
             }
@@ -90,12 +98,16 @@ impl Scenario {
 
     fn describe_disks(&self) -> String {
         let disk = &self.disk;
-        let mut parts = vec![format!("sync {}", latency(disk.sync))];
+        let mut parts = vec![format!("sectors of {} bytes, sync {}", disk.sector, latency(disk.sync))];
         for (name, ppm) in [
             ("of reads fail", disk.eio_read_ppm),
             ("of writes fail", disk.eio_write_ppm),
             ("of syncs fail", disk.eio_sync_ppm),
             ("stall", disk.stall_ppm),
+            ("of reads show a wrong bit", disk.rot_read_ppm),
+            ("of reads show another place", disk.misdirect_read_ppm),
+            ("of failed syncs drop their pages", if disk.eio_sync_ppm > 0 { disk.drop_on_sync_failure_ppm } else { 0 }),
+            ("of operations with writes in flight lose power", disk.crash_in_flight_ppm),
         ] {
             if ppm > 0 {
                 parts.push(format!("{} {name}", percent(ppm)));
@@ -111,7 +123,7 @@ impl Scenario {
             parts.push(format!("a power failure loses {}", lost.join(" and ")));
         }
         if disk.tear_ppm > 0 {
-            parts.push(format!("tears {} of writes", percent(disk.tear_ppm)));
+            parts.push("a write can survive in part".to_owned());
         }
         parts.join(", ")
     }
@@ -127,6 +139,21 @@ impl Scenario {
         }
     }
 
+    fn describe_mode(&self) -> String {
+        let mode = match self.mode {
+            Mode::Recoverable => "recoverable: good copies stay on a quorum, and the cluster has to recover",
+            Mode::Unrestricted => "unrestricted: any disk may be destroyed, and no answer may be wrong",
+        };
+        let core = if self.core.len() < usize::from(self.nodes) {
+            let core: Vec<String> = self.core.iter().map(|node| format!("n{node}")).collect();
+            format!("; {} are left in the end", core.join(" "))
+        } else {
+            String::new()
+        };
+        let buggify = if self.buggify == 0 { "" } else { "; the engine acts up by itself" };
+        format!("{mode}{core}{buggify}")
+    }
+
     fn describe_faults(&self) -> String {
         let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
         for fault in &self.faults {
@@ -134,11 +161,17 @@ impl Scenario {
                 *counts.entry(fault.kind.name()).or_default() += 1;
             }
         }
-        let Some(last) = self.faults.last() else {
+        let mut parts: Vec<String> = counts.into_iter().map(|(name, count)| format!("{count} {name}")).collect();
+        if !self.fates.is_empty() {
+            parts.push(format!("{} single decisions", self.fates.len()));
+        }
+        if parts.is_empty() {
             return "none scheduled".to_owned();
-        };
-        let counts: Vec<String> = counts.into_iter().map(|(name, count)| format!("{count} {name}")).collect();
-        format!("{}, over {}", counts.join(", "), duration(last.at_us))
+        }
+        let last = self.faults.iter().filter_map(|fault| fault.when.us()).max().unwrap_or(0);
+        let waiting = self.faults.iter().filter(|fault| fault.when.us().is_none()).count();
+        let waiting = if waiting > 0 { format!(", {waiting} of them when something happens") } else { String::new() };
+        format!("{}, over {}{waiting}", parts.join(", "), duration(last))
     }
 }
 
@@ -172,12 +205,7 @@ fn percent(ppm: u32) -> String {
 
 /// A duration in a unit that fits.
 fn duration(us: u64) -> String {
-    match us {
-        0..1_000 => format!("{us} µs"),
-        1_000..10_000 => format!("{}.{} ms", us / 1_000, us / 100 % 10),
-        10_000..1_000_000 => format!("{} ms", us / 1_000),
-        _ => format!("{}.{} s", us / 1_000_000, us / 100_000 % 10),
-    }
+    Us(us).to_string()
 }
 
 #[cfg(test)]

@@ -2,7 +2,8 @@
 //!
 //! The limits keep a universe within sane memory and time; everything that is drawn is well inside them.
 
-use crate::fault::{Fault, FaultKind, Partition, Side};
+use crate::fate::{End, Fate, MessageFate};
+use crate::fault::{Fault, FaultKind, Partition, Side, When};
 use crate::scenario::{
     ClientProgram, DiskOptions, EngineOptions, Latency, MicroOperation, NetworkOptions, Operation, Scenario,
     StorageOptions, Workload,
@@ -39,6 +40,9 @@ pub const MAX_CLIENTS: u32 = 1_024;
 /// The most steps of all clients together.
 pub const MAX_STEPS: usize = 1_000_000;
 const MAX_FAULTS: usize = 10_000;
+const MAX_FATES: usize = 1_000_000;
+/// The most steps into which one fault may unfold.
+const MAX_REPEATS: u32 = 1_000;
 const MAX_KEYS: u32 = 100_000;
 /// Unique values leave a client this many, see [`Operation`].
 const MAX_STEPS_PER_CLIENT: usize = 100_000;
@@ -86,9 +90,13 @@ impl Scenario {
         for (i, fault) in self.faults.iter().enumerate() {
             let place = Place { field: format!("faults[{i}]"), nodes: self.nodes, clients: &clients };
             place.fault(fault)?;
-            if i > 0 && fault.at_us < self.faults[i - 1].at_us {
-                return Err(error(&place.within("at_us"), "earlier than the fault before it"));
-            }
+        }
+        within("fates.length", self.fates.len(), 0..=MAX_FATES)?;
+        for (i, fate) in self.fates.iter().enumerate() {
+            Place { field: format!("fates[{i}]"), nodes: self.nodes, clients: &clients }.fate(fate)?;
+        }
+        if let Some(node) = self.core.iter().find(|node| !(1..=self.nodes).contains(*node)) {
+            return Err(error("core", format!("there is no node {node}: they are 1 to {}", self.nodes)));
         }
         Ok(())
     }
@@ -175,7 +183,8 @@ impl EngineOptions {
         if let StorageOptions::BitCask { compact_garbage_percent, .. } = self.storage {
             within("engine.storage.bit_cask.compact_garbage_percent", compact_garbage_percent, 1..=100)?;
         }
-        within("engine.flush_every", self.flush_every, 1..=1_000_000)
+        within("engine.flush_every", self.flush_every, 1..=1_000_000)?;
+        within("engine.cached_statements", self.cached_statements, 1..=1_000_000)
     }
 }
 
@@ -187,7 +196,9 @@ impl NetworkOptions {
         rate("network.tail_ppm", self.tail_ppm)?;
         rate("network.loss_ppm", self.loss_ppm)?;
         rate("network.duplicate_ppm", self.duplicate_ppm)?;
-        rate("network.reorder_ppm", self.reorder_ppm)
+        rate("network.reorder_ppm", self.reorder_ppm)?;
+        within("network.replay_us", self.replay_us, 0..=DAY_US)?;
+        rate("network.replay_ppm", self.replay_ppm)
     }
 }
 
@@ -202,7 +213,14 @@ impl DiskOptions {
         within("disk.stall_ms", self.stall_ms, 0..=600_000)?;
         rate("disk.lose_unsynced_ppm", self.lose_unsynced_ppm)?;
         rate("disk.tear_ppm", self.tear_ppm)?;
-        rate("disk.lose_dir_ppm", self.lose_dir_ppm)
+        rate("disk.lose_dir_ppm", self.lose_dir_ppm)?;
+        if !matches!(self.sector, 512 | 4_096) {
+            return Err(error("disk.sector", format!("{} is not 512 or 4096", self.sector)));
+        }
+        rate("disk.rot_read_ppm", self.rot_read_ppm)?;
+        rate("disk.misdirect_read_ppm", self.misdirect_read_ppm)?;
+        rate("disk.drop_on_sync_failure_ppm", self.drop_on_sync_failure_ppm)?;
+        rate("disk.crash_in_flight_ppm", self.crash_in_flight_ppm)
     }
 }
 
@@ -219,7 +237,13 @@ impl Place<'_> {
     }
 
     fn fault(&self, fault: &Fault) -> Result<(), Error> {
-        within(&self.within("at_us"), fault.at_us, 0..=DAY_US)?;
+        match fault.when {
+            When::Time { us } => within(&self.within("when.time.us"), us, 0..=DAY_US)?,
+            When::Synced { node, .. } => self.node("when.synced.node", node)?,
+            When::Appended { node, .. } => self.node("when.appended.node", node)?,
+            When::Applied { node, .. } => self.node("when.applied.node", node)?,
+            When::Leads { node, .. } => self.node("when.leads.node", node)?,
+        }
         match &fault.kind {
             FaultKind::Crash { node, .. } => self.node("kind.crash.node", *node),
             FaultKind::Restart { node } => self.node("kind.restart.node", *node),
@@ -247,6 +271,75 @@ impl Place<'_> {
             FaultKind::LatencySpike { factor, for_us } => {
                 within(&self.within("kind.latency_spike.factor"), *factor, 1..=1_000_000)?;
                 self.duration("kind.latency_spike.for_us", *for_us)
+            }
+            FaultKind::Swizzle { cut, heal, every_us } => {
+                cut.iter().try_for_each(|&node| self.node("kind.swizzle.cut", node))?;
+                let (mut left, mut right) = (cut.clone(), heal.clone());
+                left.sort_unstable();
+                right.sort_unstable();
+                if left.is_empty() || left != right || left.windows(2).any(|pair| pair[0] == pair[1]) {
+                    let reason = "not the nodes of `cut`, each once, in any order";
+                    return Err(error(&self.within("kind.swizzle.heal"), reason));
+                }
+                self.duration("kind.swizzle.every_us", *every_us)
+            }
+            FaultKind::LoseKind { kind: _, ppm, for_us } => {
+                rate(&self.within("kind.lose_kind.ppm"), *ppm)?;
+                self.duration("kind.lose_kind.for_us", *for_us)
+            }
+            FaultKind::CrashLoop { node, times, up_us, down_us, power_loss: _ } => {
+                self.node("kind.crash_loop.node", *node)?;
+                within(&self.within("kind.crash_loop.times"), *times, 1..=MAX_REPEATS)?;
+                self.duration("kind.crash_loop.up_us", *up_us)?;
+                self.duration("kind.crash_loop.down_us", *down_us)
+            }
+            FaultKind::ClockJump { node, by_us } => {
+                self.node("kind.clock_jump.node", *node)?;
+                within(&self.within("kind.clock_jump.by_us"), *by_us, -HOUR_US..=HOUR_US)
+            }
+            FaultKind::DiskFull { node, free: _, for_us } => {
+                self.node("kind.disk_full.node", *node).and(self.duration("kind.disk_full.for_us", *for_us))
+            }
+            FaultKind::Rot { node, permille, .. } => self.damage("kind.rot", *node, *permille),
+            FaultKind::LoseSector { node, permille, .. } => self.damage("kind.lose_sector", *node, *permille),
+            FaultKind::Misdirect { node, permille, .. } => self.damage("kind.misdirect", *node, *permille),
+            FaultKind::Wipe { node, down_us } => {
+                self.node("kind.wipe.node", *node).and(self.duration("kind.wipe.down_us", *down_us))
+            }
+            FaultKind::SaveImage { node } => self.node("kind.save_image.node", *node),
+            FaultKind::RestoreImage { node, down_us } => {
+                self.node("kind.restore_image.node", *node)?;
+                self.duration("kind.restore_image.down_us", *down_us)
+            }
+        }
+    }
+
+    fn damage(&self, field: &str, node: u8, permille: u32) -> Result<(), Error> {
+        self.node(&format!("{field}.node"), node)?;
+        within(&self.within(&format!("{field}.permille")), permille, 0..=1_000)
+    }
+
+    fn fate(&self, fate: &Fate) -> Result<(), Error> {
+        match *fate {
+            Fate::Message { from, to, count, what, .. } => {
+                for (field, end) in [("message.from", from), ("message.to", to)] {
+                    match end {
+                        End::Node(node) => self.node(field, node)?,
+                        // The clients of the setup and of the final read are no scenario's.
+                        End::Client(_) => {}
+                    }
+                }
+                within(&self.within("message.count"), count, 1..=u32::MAX)?;
+                match what {
+                    MessageFate::Lost => Ok(()),
+                    MessageFate::Late { by_us: us } | MessageFate::Again { after_us: us } => {
+                        within(&self.within("message.what"), us, 0..=DAY_US)
+                    }
+                }
+            }
+            Fate::Disk { node, what: _, count } => {
+                self.node("disk.node", node)?;
+                within(&self.within("disk.count"), count, 1..=u64::MAX)
             }
         }
     }

@@ -20,6 +20,7 @@ fn main() -> ExitCode {
         clients: Some(16),
         ops: Some(4_000),
         faults: Some(FaultsMode::None),
+        ..Overrides::default()
     };
     let hostile = Overrides { faults: Some(FaultsMode::Full), ..Overrides::default() };
 

@@ -1,13 +1,14 @@
 //! The command line.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use clap::{Args, CommandFactory, Parser, Subcommand};
-use scenarios::{FaultsMode, Overrides, Scenario, WorkloadKind};
+use scenarios::{FaultsMode, Mode, Overrides, Scenario, WorkloadKind};
 
+use crate::inspect::cli::Inspect;
 use crate::play::{play, play_twice};
 use crate::sweep::cli::{MergeArguments, SweepArguments, run_merge, run_sweep};
 use crate::trace::Trace;
@@ -41,6 +42,8 @@ enum Command {
         #[command(flatten)]
         log: Log,
     },
+    #[command(flatten)]
+    Inspect(Inspect),
     /// Play many universes in parallel
     Sweep(SweepArguments),
     /// Put the results of sweeps together, as if one process had played them all
@@ -85,6 +88,9 @@ pub(crate) struct Fixed {
     /// How hostile the universe is [default: full]
     #[arg(long, value_name = "none|light|full")]
     faults: Option<FaultsMode>,
+    /// What faults may destroy: recoverable (good copies stay on a quorum; safety and liveness) or unrestricted (safety only)
+    #[arg(long, value_name = "MODE")]
+    mode: Option<Mode>,
 }
 
 #[derive(Args)]
@@ -96,8 +102,8 @@ struct Log {
 
 impl Fixed {
     pub(crate) fn overrides(&self) -> Overrides {
-        let Self { scenario, nodes, clients, ops, faults } = *self;
-        Overrides { scenario, nodes, clients, ops: ops.map(|ops| ops as usize), faults }
+        let Self { scenario, nodes, clients, ops, faults, mode } = *self;
+        Overrides { scenario, nodes, clients, ops: ops.map(|ops| ops as usize), faults, mode }
     }
 }
 
@@ -106,6 +112,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.command {
         Some(Command::Replay { path, json, log }) => replay(&path, json, &log),
+        Some(Command::Inspect(command)) => command.run(),
         Some(Command::Sweep(arguments)) => run_sweep(arguments),
         Some(Command::Merge(arguments)) => run_merge(arguments),
         None => run(&cli.run),
@@ -164,6 +171,7 @@ pub(crate) fn command_line(seed: u64, fixed: &Overrides) -> String {
         ("clients", fixed.clients.map(|clients| clients.to_string())),
         ("ops", fixed.ops.map(|ops| ops.to_string())),
         ("faults", fixed.faults.map(|faults| faults.to_string())),
+        ("mode", fixed.mode.map(|mode| mode.to_string())),
     ];
     for (name, value) in options {
         if let Some(value) = value {
@@ -173,7 +181,7 @@ pub(crate) fn command_line(seed: u64, fixed: &Overrides) -> String {
     line
 }
 
-fn replay(path: &std::path::Path, json: bool, log: &Log) -> anyhow::Result<u8> {
+fn replay(path: &Path, json: bool, log: &Log) -> anyhow::Result<u8> {
     logging::init(log.verbose)?;
     let trace = Trace::load(path)?;
     if !json {

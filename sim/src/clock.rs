@@ -2,7 +2,7 @@
 //!
 //! Each node's clock is off by a constant (skew) and runs a little fast or slow (drift). A host asks [`NodeClock::local`]
 //! for the time to hand to the node, and [`NodeClock::universe`] for the moment at which to wake it. Integers only, so
-//! that every platform agrees to the nanosecond. Jumps are not modelled: a host that wants one replaces the clock.
+//! that every platform agrees to the nanosecond. A clock that jumps is replaced by [`NodeClock::jumped`].
 
 use serde::{Deserialize, Serialize};
 
@@ -48,6 +48,12 @@ impl NodeClock {
         // Rounded up: at the moment before, the clock still shows less.
         let moment = (elapsed * MILLION + self.rate() - 1) / self.rate();
         moment.min(i128::from(u64::MAX)) as u64
+    }
+
+    /// The same clock after a jump, ahead or back. The error stays within [`MAX_SKEW_US`].
+    #[must_use]
+    pub fn jumped(self, by_us: i64) -> Self {
+        Self::new(self.skew_us.saturating_add(by_us), self.drift_ppm)
     }
 
     /// What it shows when the universe begins.

@@ -6,12 +6,53 @@
 
 use rand_chacha::ChaCha8Rng;
 use rand_core::Rng as _;
+use xxhash_rust::xxh3::xxh3_64;
+
+/// A source of random numbers.
+pub trait Draw {
+    /// 64 random bits.
+    fn draw(&mut self) -> u64;
+}
+
+impl Draw for ChaCha8Rng {
+    fn draw(&mut self) -> u64 {
+        self.next_u64()
+    }
+}
+
+/// The dice for one thing, named by numbers that say which: the twelfth append from node 1 to node 3. What is drawn for it
+/// does not depend on what was drawn for anything else, so that a universe with a little more or less in it decides all
+/// the rest as before. A hash of the name starts the generator of Steele, Lea and Flood (2014), which is enough for a
+/// handful of draws.
+#[derive(Clone, Debug)]
+pub struct Dice(u64);
+
+impl Dice {
+    /// The dice of a name.
+    pub fn of(name: [u64; 4]) -> Self {
+        let mut bytes = [0; 32];
+        for (place, part) in bytes.chunks_exact_mut(8).zip(name) {
+            place.copy_from_slice(&part.to_le_bytes());
+        }
+        Self(xxh3_64(&bytes))
+    }
+}
+
+impl Draw for Dice {
+    fn draw(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+}
 
 /// A million: the whole of a rate in parts per million.
 pub const MILLION: u32 = 1_000_000;
 
 /// True with a chance of `ppm` in a million.
-pub fn chance(rng: &mut ChaCha8Rng, ppm: u32) -> bool {
+pub fn chance(rng: &mut impl Draw, ppm: u32) -> bool {
     match ppm {
         0 => false,
         MILLION.. => true,
@@ -20,18 +61,18 @@ pub fn chance(rng: &mut ChaCha8Rng, ppm: u32) -> bool {
 }
 
 /// A number below `bound`, or 0 when `bound` is 0 or 1. The bias, at most `bound` / 2^64, is of no consequence.
-pub fn below(rng: &mut ChaCha8Rng, bound: u64) -> u64 {
+pub fn below(rng: &mut impl Draw, bound: u64) -> u64 {
     if bound <= 1 {
         return 0;
     }
-    ((u128::from(rng.next_u64()) * u128::from(bound)) >> 64) as u64
+    ((u128::from(rng.draw()) * u128::from(bound)) >> 64) as u64
 }
 
 /// An exponentially distributed number with the given mean, at most about 45 times the mean.
 ///
 /// This is inversion, -mean * ln(u), with the logarithm in fixed point: the leading zeros of `u` give its whole part in
 /// base two, and a parabola through the mantissa the rest, off by less than 0.01.
-pub fn exponential(rng: &mut ChaCha8Rng, mean: u64) -> u64 {
+pub fn exponential(rng: &mut impl Draw, mean: u64) -> u64 {
     /// ln 2 in units of 2^-16.
     const LN_2: u128 = 45_426;
     /// How far log2(1 + f) rises above f, as a share of f (1 - f), in units of 2^-16.
@@ -39,7 +80,7 @@ pub fn exponential(rng: &mut ChaCha8Rng, mean: u64) -> u64 {
     if mean == 0 {
         return 0;
     }
-    let u = rng.next_u64() | 1;
+    let u = rng.draw() | 1;
     let zeros = u.leading_zeros();
     // The 16 bits after the leading one: the mantissa's fraction, in units of 2^-16.
     let fraction = ((u << zeros) << 1) >> 48;

@@ -5,7 +5,7 @@
 use std::ffi::OsString;
 use std::fs;
 use std::io::{self, ErrorKind, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Writes a file, creating directories on the way. What was there is replaced in one step, when all is written.
 pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
@@ -34,6 +34,23 @@ pub fn append(path: &Path, content: &[u8]) -> io::Result<()> {
     not_a_directory(path)?;
     create_parent(path)?;
     fs::OpenOptions::new().create(true).append(true).open(path)?.write_all(content)
+}
+
+/// The files of a directory, by name; none if it is not there.
+pub fn list(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = match fs::read_dir(directory) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<PathBuf>>>()?;
+    paths.retain(|path| path.is_file());
+    paths.sort();
+    Ok(paths)
+}
+
+/// All bytes of a file.
+pub fn read(path: &Path) -> io::Result<Vec<u8>> {
+    fs::read(path)
 }
 
 fn not_a_directory(path: &Path) -> io::Result<()> {

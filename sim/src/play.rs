@@ -8,11 +8,12 @@ use std::panic::{self, AssertUnwindSafe};
 use std::rc::Rc;
 use std::sync::Once;
 
-use scenarios::Scenario;
+use scenarios::{Fate, Recorder, Scenario};
 
+use crate::film::Event;
 use crate::host::thread_cpu_us;
-use crate::report::{Counts, Report};
-use crate::universe::{self, Played};
+use crate::report::Report;
+use crate::universe::{self, Played, Watch};
 use crate::verdict::{Finding, Verdict};
 
 /// Enough for the deepest expression that SQL allows, many times over.
@@ -23,12 +24,28 @@ thread_local! {
     static PANIC: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
+/// What is kept of a run beside its report, when it was [asked for](Watch).
+#[derive(Debug, Default)]
+pub struct Footage {
+    /// Every event.
+    pub film: Vec<Event>,
+    /// What the dice decided.
+    pub decisions: Vec<Fate>,
+    /// What the clients did and saw.
+    pub record: Recorder,
+}
+
 /// Plays a scenario, which must be valid, and says how it went. A panic of the engine is a verdict like others.
 pub fn play(scenario: &Scenario) -> Report {
+    watch(scenario, Watch::default()).0
+}
+
+/// Plays a scenario, and keeps more of it.
+pub fn watch(scenario: &Scenario, watch: Watch) -> (Report, Footage) {
     hook_panics();
     let thread = std::thread::Builder::new().name("universe".into()).stack_size(STACK);
     std::thread::scope(|scope| {
-        let handle = thread.spawn_scoped(scope, || play_here(scenario)).expect("a thread can be started");
+        let handle = thread.spawn_scoped(scope, || play_here(scenario, watch)).expect("a thread can be started");
         handle.join().expect("panics are caught within the thread")
     })
 }
@@ -65,30 +82,15 @@ fn difference(first: &Report, second: &Report) -> Option<String> {
     (!same).then(|| "the same events were counted or judged differently".to_string())
 }
 
-fn play_here(scenario: &Scenario) -> Report {
+fn play_here(scenario: &Scenario, watch: Watch) -> (Report, Footage) {
     let start = thread_cpu_us();
     let shared = Rc::new(scenario.clone());
-    let played = panic::catch_unwind(AssertUnwindSafe(|| universe::run(shared))).unwrap_or_else(|_| {
+    let played = panic::catch_unwind(AssertUnwindSafe(|| universe::run(shared, watch))).unwrap_or_else(|_| {
         let message = PANIC.take().unwrap_or_else(|| "a panic without a message".into());
-        let finding = Finding {
-            checker: "engine".into(),
-            anomaly: "panic".into(),
-            message,
-            evidence: Vec::new(),
-            event: 0,
-            time_us: 0,
-            node: None,
-        };
-        Played {
-            outcome: Verdict::Panic(finding),
-            digest: String::new(),
-            counts: Counts::default(),
-            checks: Vec::new(),
-            story: Vec::new(),
-        }
+        universe::wreck(message)
     });
-    let Played { outcome, digest, counts, checks, story } = played;
-    Report {
+    let Played { outcome, digest, counts, checks, story, probes, record, film, decisions, states } = played;
+    let report = Report {
         seed: scenario.seed,
         scenario: scenario.name().to_string(),
         outcome,
@@ -97,8 +99,11 @@ fn play_here(scenario: &Scenario) -> Report {
         checks,
         nodes: scenario.nodes,
         story,
+        probes: probes.into_iter().map(|(name, hits)| (name.to_string(), hits)).collect(),
+        states,
         cpu_us: thread_cpu_us() - start,
-    }
+    };
+    (report, Footage { film, decisions, record })
 }
 
 /// Keeps the message of a universe's panic for its report, instead of printing it.
@@ -119,7 +124,10 @@ fn hook_panics() {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
     use super::*;
+    use crate::report::Counts;
 
     fn report(digest: &str, ok: u64) -> Report {
         Report {
@@ -131,6 +139,8 @@ mod tests {
             checks: Vec::new(),
             nodes: 5,
             story: Vec::new(),
+            probes: BTreeMap::new(),
+            states: BTreeSet::new(),
             cpu_us: 0,
         }
     }

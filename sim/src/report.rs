@@ -1,6 +1,6 @@
 //! What a run tells: the account of one universe, for a terminal and as JSON.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use scenarios::Scenario;
@@ -31,6 +31,11 @@ pub struct Report {
     pub nodes: u8,
     /// What happened to them.
     pub story: Vec<Moment>,
+    /// How often rare places in the code were passed, for those that were.
+    pub probes: BTreeMap<String, u64>,
+    /// Hashes of the abstract states that the cluster was in, if that was asked for.
+    #[serde(skip)]
+    pub states: BTreeSet<u64>,
     /// CPU time that the run took, in microseconds.
     pub cpu_us: u64,
 }
@@ -51,6 +56,8 @@ pub struct Counts {
     pub unknown: u64,
     /// SQL transactions that are known to have committed writes.
     pub committed: u64,
+    /// Of these, how many while something was wrong.
+    pub committed_under_fault: u64,
     /// Messages that were delivered: between nodes, and between clients and nodes.
     pub messages: u64,
     /// Terms that had a leader.
@@ -66,8 +73,21 @@ pub struct Counts {
 impl Counts {
     /// Adds another run's counts.
     pub fn add(&mut self, other: &Self) {
-        let Self { events, virtual_us, ok, failed, unknown, committed, messages, leaders, entries, syncs, faults } =
-            other;
+        let Self {
+            events,
+            virtual_us,
+            ok,
+            failed,
+            unknown,
+            committed,
+            committed_under_fault,
+            messages,
+            leaders,
+            entries,
+            syncs,
+            faults,
+        } = other;
+        self.committed_under_fault += committed_under_fault;
         self.events += events;
         self.virtual_us += virtual_us;
         self.ok += ok;
@@ -167,19 +187,36 @@ fn evidence(finding: &Finding) -> String {
     text
 }
 
-/// Every kind of fault that can fire, as it is counted.
-pub const FAULTS: [&str; 30] = [
+/// Every kind of fault that can fire, and what nodes do about it, as it is counted.
+pub const FAULTS: [&str; 56] = [
+    "clock jump ahead",
+    "clock jump back",
+    "crash loop",
     "crash mid-step",
     "directory entry lost",
     "disk errors",
+    "disk full",
     "disk stall",
+    "disk wiped",
     "heal",
+    "held back by the atlas",
     "latency spike",
+    "log given up",
+    "log rotten",
+    "log sector lost",
+    "log write misdirected",
     "message cut off",
     "message delayed",
     "message duplicated",
     "message lost",
+    "message of a kind lost",
     "message reordered",
+    "message replayed",
+    "misdirected read",
+    "no space",
+    "node gone for good",
+    "older image",
+    "pages dropped by a failed sync",
     "partition bridge",
     "partition client-side",
     "partition flapping",
@@ -189,12 +226,21 @@ pub const FAULTS: [&str; 30] = [
     "partition ring",
     "pause",
     "power loss",
+    "power loss in flight",
     "process crash",
     "read error",
+    "reinstated",
     "restart",
+    "rotten read",
     "short reigns",
     "slow disk operation",
+    "stop on damage",
     "stop on disk error",
+    "store rebuilt",
+    "store rotten",
+    "store sector lost",
+    "store write misdirected",
+    "swizzle",
     "sync error",
     "write error",
     "write lost",

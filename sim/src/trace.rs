@@ -1,22 +1,25 @@
 //! Traces: a universe as a file.
 //!
 //! A trace holds the whole scenario as data, with the digest and the verdict of the run that wrote it. Replaying one
-//! needs no generator: a later version may draw different scenarios from a seed, and still plays an old trace.
+//! needs no generator: a later version may draw different scenarios from a seed, and still plays an old trace. Older
+//! formats are brought up to date when they are read. [`schema`] describes the newest as JSON Schema.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use scenarios::Scenario;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::files;
+use crate::migrate::migrate;
 use crate::verdict::{REVISION, Verdict};
 
 /// The newest format that this version reads, and the one that it writes.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// A universe, and how it ended.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Trace {
     /// The version of this format.
@@ -29,6 +32,11 @@ pub struct Trace {
     pub digest: String,
     /// Everything that the universe depends on.
     pub scenario: Scenario,
+}
+
+/// The newest format as JSON Schema.
+pub fn schema() -> serde_json::Value {
+    schemars::schema_for!(Trace).to_value()
 }
 
 /// Why a trace cannot be read or written.
@@ -98,7 +106,14 @@ impl Trace {
         if format > FORMAT {
             return Err(Error::TooNew { path: path.into(), format });
         }
-        let trace: Self = serde_json::from_slice(&bytes).map_err(malformed)?;
+        let trace: Self = if format == FORMAT {
+            serde_json::from_slice(&bytes).map_err(malformed)?
+        } else {
+            let mut value: serde_json::Value = serde_json::from_slice(&bytes).map_err(malformed)?;
+            migrate(&mut value, format);
+            // Places are those of the migrated trace, whose lines nobody has seen: the field's name has to do.
+            serde_json::from_value(value).map_err(malformed)?
+        };
         trace.scenario.validate().map_err(|reason| Error::Invalid { path: path.into(), reason })?;
         Ok(trace)
     }

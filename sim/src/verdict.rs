@@ -1,12 +1,13 @@
 //! Verdicts: how a universe ended, in one line and one exit code.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The revision of the source that this program was built from.
 pub const REVISION: &str = env!("ORRERY_REVISION");
 
 /// How a universe ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "verdict", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Verdict {
     /// Every checker has judged, and found nothing.
@@ -26,7 +27,7 @@ pub enum Verdict {
 }
 
 /// What was found, where.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Finding {
     /// The checker or phase.
@@ -43,6 +44,21 @@ pub struct Finding {
     pub time_us: u64,
     /// The node that it was noticed on, if it is about one.
     pub node: Option<u8>,
+}
+
+impl Finding {
+    /// What a passing run has found.
+    pub fn nothing() -> Self {
+        Self {
+            checker: String::new(),
+            anomaly: String::new(),
+            message: String::new(),
+            evidence: Vec::new(),
+            event: 0,
+            time_us: 0,
+            node: None,
+        }
+    }
 }
 
 impl Verdict {
@@ -91,11 +107,20 @@ impl Verdict {
         }
     }
 
-    /// Class, checker and anomaly: what two failures must share to count as the same.
+    /// Class, checker, anomaly, and the source file of a panic: what two failures must share to count as the same.
     pub fn signature(&self) -> String {
-        match self.finding() {
-            None => "pass".to_string(),
-            Some(Finding { checker, anomaly, .. }) => format!("{}/{checker}/{anomaly}", self.class()),
+        match self {
+            Self::Pass => "pass".to_string(),
+            Self::Panic(Finding { checker, anomaly, message, .. }) => {
+                // "panicked at engine/src/raft/core.rs:12:5: message": lines move with every change, files do not.
+                let place = message.strip_prefix("panicked at ").and_then(|rest| rest.split(':').next());
+                format!("{}/{checker}/{anomaly}@{}", self.class(), place.unwrap_or("unknown"))
+            }
+            Self::Safety(found)
+            | Self::Liveness(found)
+            | Self::Determinism(found)
+            | Self::Vacuous(found)
+            | Self::GaveUp(found) => format!("{}/{}/{}", self.class(), found.checker, found.anomaly),
         }
     }
 

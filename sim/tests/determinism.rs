@@ -15,6 +15,7 @@ fn run_sweep(seeds: std::ops::Range<u64>, jobs: usize) -> Summary {
         time_limit: None,
         overrides: Overrides::default(),
         failures: PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("determinism"),
+        corpus: None,
         recheck: 0,
         progress: false,
     };

@@ -375,7 +375,7 @@ fn results_that_do_not_fit_are_refused() {
         &["old.json", "of revision 0ld", "1.json is of", "--mixed-revisions"],
     );
     let shown = place.merge(0, &["1.json", "old.json", "--mixed-revisions", "--partial"]);
-    assert!(field(&shown, "rev").starts_with("0ld,"), "{shown}");
+    assert!(field(&shown, "rev").split(',').any(|revision| revision == "0ld"), "{shown}");
     assert_eq!(field(&place.merge(0, &["old.json", "--partial"]), "rev"), "0ld");
 }
 
@@ -401,8 +401,8 @@ fn malformed_results_are_refused_with_the_place() {
     place.refused(&["merge", &trace], &[&trace, "does not hold the results", "line"]);
     place.write("field.json", good.replacen("\"played\"", "\"plaid\"", 1));
     place.refused(&["merge", "field.json"], &["field.json", "plaid", "column"]);
-    place.write("newer.json", good.replacen("\"format\":1", "\"format\":2", 1));
-    place.refused(&["merge", "newer.json"], &["newer.json", "format 2", "newer version"]);
+    place.write("newer.json", good.replacen("\"format\":2", "\"format\":3", 1));
+    place.refused(&["merge", "newer.json"], &["newer.json", "format 3", "newer version"]);
 
     let over = (1u64 << 53) + 1;
     let changes = [

@@ -79,6 +79,23 @@ pub(crate) fn read_again<F: File>(file: &F, buf: &mut [u8], offset: u64) -> Resu
     }
 }
 
+/// Reads until two reads in a row agree, so that a bit that is wrong only this time, or another place that the disk has read
+/// by mistake, is not taken for what the disk holds. Each read is [tried again](read_again) when it fails. When no two
+/// agree, the last one has to do: whoever reads checks it.
+pub(crate) fn read_steadily<F: File>(file: &F, buf: &mut [u8], offset: u64) -> Result<(), Error> {
+    read_again(file, buf, offset)?;
+    let mut before = vec![0; buf.len()];
+    for _ in 1..READ_TRIES {
+        before.copy_from_slice(buf);
+        read_again(file, buf, offset)?;
+        if before == buf {
+            break;
+        }
+        probe!("two reads of one place differ");
+    }
+    Ok(())
+}
+
 /// What went wrong on a disk, where.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{operation} {path:?}: {kind}")]

@@ -77,6 +77,7 @@ impl<S: Storage> Store<S> {
 
     fn check_readable(&self, at: Version) -> Result<(), Error> {
         if at < self.watermark {
+            probe!("a read is older than the watermark");
             return Err(Error::SnapshotTooOld { snapshot: at, watermark: self.watermark });
         }
         if at > self.applied {
@@ -217,6 +218,9 @@ impl<S: Storage> Store<S> {
             if let Some(previous) = newest.take()
                 && (previous.is_tombstone() || collectable && key.stem() == previous.stem())
             {
+                if previous.is_tombstone() {
+                    probe!("a deleted row's last trace was collected");
+                }
                 batch.delete(previous.into_bytes());
             }
             if batch.operations.len() == SWEEP_BATCH {

@@ -102,23 +102,25 @@ impl Gateway {
         self.sessions.len()
     }
 
-    /// A unit of time has passed: sends again what is late, ends idle sessions.
-    pub fn tick(&mut self, leader: Option<NodeId>) {
+    /// A unit of time has passed: sends again what is late (or all, if that is to be `early`), ends idle sessions.
+    pub fn tick(&mut self, leader: Option<NodeId>, early: bool) {
         self.now += 1;
         let new_leader = leader.is_some() && leader != self.leader;
         self.leader = leader;
-        let late = |since: u64| new_leader || self.now - since >= self.options.resend_ticks;
+        let late = |since: u64| early || new_leader || self.now - since >= self.options.resend_ticks;
 
         let tokens: Vec<u64> =
             self.reads.iter().filter(|(_, group)| late(group.asked)).map(|(&token, _)| token).collect();
         for token in tokens {
             if let Some(group) = self.reads.remove(&token) {
+                probe!("a late read was asked for again");
                 self.to_read.extend(group.waiting);
             }
         }
         let resend: Vec<(ClientId, u64)> =
             self.proposals.iter().filter(|(_, proposal)| late(proposal.sent)).map(|(&key, _)| key).collect();
         for key in resend {
+            probe!("a late proposal was sent again");
             self.send(key);
         }
         let idle: Vec<ClientId> = self
@@ -128,6 +130,7 @@ impl Gateway {
             .map(|(&client, _)| client)
             .collect();
         for client in idle {
+            probe!("an idle session was ended");
             tracing::debug!(client, "ended an idle session");
             self.end(client);
         }
@@ -147,11 +150,13 @@ impl Gateway {
         }
         let now = self.now;
         let Some(session) = self.sessions.get_mut(&client).filter(|session| session.connection == connection) else {
+            probe!("a request on a connection that is gone");
             out.replies.push(Arc::new(Reply { client, request, body: ReplyBody::NotConnected }));
             return Ok(());
         };
         session.active = now;
         if request <= session.request {
+            probe!("a request came twice");
             // A duplicate: of the newest request it may mean that the answer was lost.
             if request == session.request {
                 out.replies.extend(session.answer.clone());
@@ -180,6 +185,7 @@ impl Gateway {
         if let Some(session) = self.sessions.get(&client)
             && request <= session.request
         {
+            probe!("a late connect did not end its session");
             // A late duplicate of a Connect must not end the session that it opened.
             if request == session.request {
                 out.replies.extend(session.answer.clone());
@@ -192,6 +198,11 @@ impl Gateway {
         let mut session = Session::new(connection, request, self.now);
         session.reply(client, ReplyBody::Connected(connection), &mut out.replies);
         self.sessions.insert(client, session);
+    }
+
+    /// Ends a client's session, as if it had been idle for long.
+    pub fn drop_session(&mut self, client: ClientId) {
+        self.end(client);
     }
 
     /// Ends a session: its open transaction is gone, and nothing more is proposed for it.
@@ -326,9 +337,11 @@ impl Gateway {
         out: &mut Ready,
     ) -> Result<(), Error> {
         if let Some(outcome) = machine.outcome(client, transaction)? {
+            probe!("a COMMIT in doubt was found in the table");
             self.session(client).reply(client, settled(outcome, None), &mut out.replies);
             return Ok(());
         }
+        probe!("a COMMIT in doubt was put to the log");
         let command = Command::Resolve { client, transaction }.encode().map_err(crate::storage::Error::from)?;
         self.session(client).waiting = Waiting::Commit { transaction, error: None };
         self.propose((client, transaction), command);
@@ -413,6 +426,7 @@ impl Gateway {
         let mut position = 0;
         while position < self.confirmed.len() {
             if self.confirmed[position].0 > applied {
+                probe!("a read waited for its replica to catch up");
                 position += 1;
                 continue;
             }
@@ -460,6 +474,7 @@ impl Gateway {
             && retry
             && let Some(outcome) = machine.outcome(client, transaction)?
         {
+            probe!("a statement that was tried again had happened");
             session.reply(client, settled(outcome, None), &mut out.replies);
             return Ok(());
         }
@@ -472,6 +487,7 @@ impl Gateway {
             }
             Ok(output) => session.reply(client, executed(output, Some(snapshot)), &mut out.replies),
             Err(Failure::Sql(error)) if writes && retry => {
+                probe!("a statement fails that may have happened before");
                 let command = Command::Resolve { client, transaction }.encode().map_err(crate::storage::Error::from)?;
                 session.waiting = Waiting::Commit { transaction, error: Some(error) };
                 self.propose((client, transaction), command);

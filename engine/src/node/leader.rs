@@ -28,13 +28,17 @@ impl Leader {
     pub fn propose(&mut self, command: Arc<[u8]>, raft: &mut Raft) {
         self.enter(raft.term());
         if self.waiting.contains(&command) {
+            probe!("a copy of a proposal that waits was dropped");
             return;
         }
         match raft.propose(Arc::clone(&command)) {
             Ok(_) => {
                 self.waiting.insert(command);
             }
-            Err(NotLeader { leader }) => tracing::debug!(?leader, "dropped a proposal: not the leader"),
+            Err(NotLeader { leader }) => {
+                probe!("a proposal reached a node that does not lead");
+                tracing::debug!(?leader, "dropped a proposal: not the leader");
+            }
         }
     }
 

@@ -79,10 +79,16 @@ impl<S: Storage> Machine<S> {
         };
         self.unflushed += 1;
         if self.unflushed >= self.flush_every {
-            self.store.storage_mut().flush()?;
-            self.unflushed = 0;
+            self.flush()?;
         }
         Ok(decided)
+    }
+
+    /// Makes what was applied durable.
+    pub fn flush(&mut self) -> Result<(), mvcc::Error> {
+        self.store.storage_mut().flush()?;
+        self.unflushed = 0;
+        Ok(())
     }
 
     /// The remembered fate of a client's transaction: `None` when it is not finished (so far).
@@ -91,7 +97,10 @@ impl<S: Storage> Machine<S> {
         Ok(match record.transaction.cmp(&transaction) {
             std::cmp::Ordering::Less => None,
             std::cmp::Ordering::Equal => Some(record.outcome),
-            std::cmp::Ordering::Greater => Some(Outcome::Aborted(Abort::Superseded)),
+            std::cmp::Ordering::Greater => {
+                probe!("a transaction is older than the last one of its client");
+                Some(Outcome::Aborted(Abort::Superseded))
+            }
         })
     }
 
@@ -104,6 +113,7 @@ impl<S: Storage> Machine<S> {
         commit: Commit,
     ) -> Result<Applied, mvcc::Error> {
         if let Some(outcome) = self.outcome(client, transaction)? {
+            probe!("a retried commit was answered from the table");
             self.store.commit(index, [], [])?;
             return Ok(Applied { client, transaction, outcome });
         }
@@ -112,7 +122,16 @@ impl<S: Storage> Machine<S> {
                 let Commit { snapshot, writes, .. } = commit;
                 (Outcome::Committed { snapshot, version: index, output }, writes)
             }
-            Err(conflict) => (Outcome::Aborted(conflict.into()), Vec::new()),
+            Err(conflict) => {
+                match conflict {
+                    Conflict::Write { .. } => probe!("a write lost against an earlier commit"),
+                    Conflict::Read { .. } => {}
+                    Conflict::TooOld { .. } => {
+                        probe!("a snapshot is older than the watermark when its transaction commits");
+                    }
+                }
+                (Outcome::Aborted(conflict.into()), Vec::new())
+            }
         };
         let record = Self::encode(client, transaction, &outcome)?;
         self.store.commit(index, writes, [record])?;
@@ -121,9 +140,11 @@ impl<S: Storage> Machine<S> {
 
     fn resolve(&mut self, index: Index, client: ClientId, transaction: u64) -> Result<Applied, mvcc::Error> {
         if let Some(outcome) = self.outcome(client, transaction)? {
+            probe!("a transaction in doubt was settled before its question came");
             self.store.commit(index, [], [])?;
             return Ok(Applied { client, transaction, outcome });
         }
+        probe!("a transaction that was lost with its gateway is aborted for good");
         let outcome = Outcome::Aborted(Abort::Resolved);
         let record = Self::encode(client, transaction, &outcome)?;
         self.store.commit(index, [], [record])?;
@@ -132,6 +153,7 @@ impl<S: Storage> Machine<S> {
 
     fn collect(&mut self, index: Index, watermark: Version) -> Result<(), mvcc::Error> {
         if watermark <= self.store.watermark() || watermark >= index {
+            probe!("the watermark was there already");
             return self.store.commit(index, [], []);
         }
         let removed = self.store.collect(index, watermark)?;

@@ -31,6 +31,7 @@ pub use machine::{Applied, Machine};
 use protocol::{Message, Reply, Request};
 pub use repair::{Freshness, Repair, format};
 
+use crate::buggify::{Buggify, Site};
 use crate::disk::Disk;
 use crate::mvcc;
 use crate::raft::{self, Index, Log, NodeId, Raft};
@@ -54,6 +55,8 @@ pub struct Config {
     pub flush_every: u64,
     /// How many of the latest positions stay readable with AS OF SYSTEM TIME; `None` keeps all.
     pub retention: Option<u64>,
+    /// Where the node acts up by itself, legally ([`Buggify`]); 0 is nowhere.
+    pub buggify: u64,
 }
 
 /// What comes in.
@@ -118,6 +121,7 @@ pub struct Node<D: Disk, S: Storage> {
     gateway: Gateway,
     leader: Leader,
     repair: Repair,
+    buggify: Buggify,
     /// What the next `ready` hands out.
     out: Ready,
 }
@@ -145,7 +149,10 @@ impl<D: Disk, S: Storage> Node<D, S> {
             "opened"
         );
         let gateway = Gateway::new(config.gateway.clone(), seed);
-        Ok(Self { config, raft, log, machine, gateway, leader: Leader::default(), repair, out: Ready::default() })
+        // Another life acts up elsewhere in time.
+        let buggify = if config.buggify == 0 { Buggify::OFF } else { Buggify::new(config.buggify, seed) };
+        let (leader, out) = (Leader::default(), Ready::default());
+        Ok(Self { config, raft, log, machine, gateway, leader, repair, buggify, out })
     }
 
     /// Takes one input. Nothing leaves the node before [`Node::ready`].
@@ -157,7 +164,8 @@ impl<D: Disk, S: Storage> Node<D, S> {
         match input {
             Input::Tick => {
                 self.raft.tick();
-                self.gateway.tick(self.raft.leader());
+                let early = self.buggify.fires(Site::AskEarly);
+                self.gateway.tick(self.raft.leader(), early);
                 self.propose_collection();
             }
             Input::Peer(Message::Raft(envelope)) => {
@@ -174,6 +182,11 @@ impl<D: Disk, S: Storage> Node<D, S> {
                 Ok(_) => self.leader.propose(command, &mut self.raft),
                 Err(error) => tracing::warn!(from, %error, "dropped a proposal that does not decode"),
             },
+            Input::Client(request) if self.buggify.seldom(Site::EndSession) => {
+                probe!("a session ended for no reason");
+                self.gateway.drop_session(request.client);
+                self.gateway.request(request, &self.machine, &mut self.out)?;
+            }
             Input::Client(request) => self.gateway.request(request, &self.machine, &mut self.out)?,
         }
         self.advance()
@@ -185,7 +198,13 @@ impl<D: Disk, S: Storage> Node<D, S> {
         self.gateway.start_reads(&mut self.raft);
         self.send_proposals();
         if let Some(unpersisted) = self.raft.unpersisted() {
-            self.log.append(unpersisted.hard_state, unpersisted.entries)?;
+            let (mut hard_state, entries) = (unpersisted.hard_state, unpersisted.entries);
+            if hard_state.is_some() && !entries.is_empty() && self.buggify.fires(Site::SyncHardStateApart) {
+                probe!("a term was durable before the entries that came with it");
+                self.log.append(hard_state.take(), &[])?;
+                self.log.sync()?;
+            }
+            self.log.append(hard_state, entries)?;
             self.log.sync()?;
             if let (Some(first), Some(last)) = (unpersisted.entries.first(), unpersisted.entries.last()) {
                 self.out.persisted = Some((first.index, last.index));
@@ -206,6 +225,9 @@ impl<D: Disk, S: Storage> Node<D, S> {
             for entry in self.raft.entries(applied + 1, commit) {
                 self.leader.applied(entry);
                 let decided = self.machine.apply(entry)?;
+                if self.buggify.fires(Site::FlushEarly) {
+                    self.machine.flush()?;
+                }
                 self.out.applied.push((entry.index, digest(decided.as_ref())));
                 if let Some(decided) = decided {
                     self.gateway.settle(decided, &mut self.out);

@@ -72,6 +72,7 @@ pub(super) fn open<D: Disk, S: Storage>(
         Opened::Whole(log, recovered) => {
             let (machine, repair) = match open(Freshness::Kept) {
                 Err(mvcc::Error::Storage(error)) if error.is_loss() => {
+                    probe!("a damaged store is built again from the log");
                     tracing::warn!(%error, "the store is damaged: it is set aside, and built again from the log");
                     (open(Freshness::Empty)?, Repair::StoreRebuilt(error))
                 }

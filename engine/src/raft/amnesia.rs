@@ -98,6 +98,7 @@ impl Raft {
         if holds || self.is_recovering() {
             return Ok(());
         }
+        probe!("a node found that it had forgotten what it acknowledged");
         Err(Forgot { acknowledged: index, last: self.log.last_index() })
     }
 
@@ -107,6 +108,7 @@ impl Raft {
         let State::Follower { leader: Some(leader) } = self.state else { return };
         let entry = self.log.reinstatement(self.id, nonce);
         if entry.is_some_and(|index| index <= self.commit_index()) {
+            probe!("a node got its vote back");
             let vote = self.vote().unwrap_or(leader);
             self.set_hard_state(HardState { vote: Some(vote), recovering: None, ..self.hard_state });
         }
@@ -116,6 +118,7 @@ impl Raft {
     /// will be committed there, if anything of this leader is.
     pub(super) fn reinstate(&mut self, node: NodeId, nonce: Nonce) {
         if self.log.reinstatement(node, nonce).is_none() {
+            probe!("a leader reinstates a node");
             self.append(Payload::Reinstate { node, nonce });
         }
     }

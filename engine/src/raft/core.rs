@@ -160,6 +160,7 @@ impl Raft {
             self.tick_leader();
         } else if self.elapsed >= self.timeout {
             if self.is_recovering() {
+                probe!("a recovering node lost its leader");
                 // It can only wait for another leader.
                 self.become_follower(self.term(), None);
             } else {
@@ -179,6 +180,7 @@ impl Raft {
             return Ok(());
         }
         if term < self.term() {
+            probe!("a message of an earlier term arrived");
             // Silence would leave the sender in its old term for good: with pre-vote nobody else tells it.
             if message.is_request() {
                 self.send(from, Message::NewerTerm);
@@ -201,7 +203,14 @@ impl Raft {
             // Whoever campaigns against a live leader did not ask a quorum, or asked it long ago. Should the term be in
             // use already, the leader hears of it through its next append.
             if matches!(message, Message::Vote { .. }) && self.hears_leader() {
+                probe!("a vote was asked for against a live leader");
                 return Ok(());
+            }
+            if matches!(self.state, State::Leader(_)) {
+                probe!("a leader heard of a later term");
+            }
+            if self.vote().is_some() && self.elapsed < self.options.election_ticks {
+                probe!("the vote can change hands within a term's timeout");
             }
             self.become_follower(term, None);
         }
@@ -390,6 +399,7 @@ impl Raft {
     /// Removes the entries from `index` on, to make place for a leader's.
     pub(super) fn truncate_from(&mut self, index: Index) {
         assert!(index > self.commit, "entry {index} is committed (up to {}) and cannot be removed", self.commit);
+        probe!("conflicting entries were cut");
         self.log.truncate_from(index);
     }
 }

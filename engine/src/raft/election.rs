@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use super::core::{Raft, State};
 use super::message::{HardState, Index, Message, NodeId, Payload, Term};
 use super::replication::Leader;
+use crate::mix::splitmix64;
 
 impl Raft {
     /// Starts waiting anew, with a fresh timeout.
@@ -45,6 +46,12 @@ impl Raft {
     /// Asks for pre-votes.
     pub(super) fn pre_campaign(&mut self) {
         assert!(!self.is_recovering(), "a node that has forgotten its promises does not campaign");
+        if matches!(self.state, State::Candidate { .. }) {
+            probe!("a candidacy came to nothing");
+        }
+        if matches!(self.state, State::PreCandidate { .. }) {
+            probe!("a majority did not answer a pre-vote");
+        }
         self.restart_timer();
         self.state = State::PreCandidate { granted: BTreeSet::new() };
         let message = Message::PreVote { last_index: self.log.last_index(), last_term: self.log.last_term() };
@@ -65,6 +72,9 @@ impl Raft {
     /// Leads the term. Its first entry is empty: committing it commits what earlier leaders left behind.
     fn become_leader(&mut self) {
         assert_eq!(self.vote(), Some(self.id), "a leader has voted for itself");
+        if self.log.last_index() > self.known_commit() {
+            probe!("a leader begins with entries that it does not know to be committed");
+        }
         let next = self.log.last_index() + 1;
         self.elapsed = 0;
         self.state = State::Leader(Leader::new(self.config.others(self.id), next));
@@ -87,9 +97,12 @@ impl Raft {
     /// `term` is not older than this node's; the candidate would campaign in it.
     pub(super) fn step_pre_vote(&mut self, from: NodeId, term: Term, last_index: Index, last_term: Term) {
         if term == self.term() {
+            probe!("a candidate was a term behind");
             // The candidate is a term behind.
             self.send(from, Message::NewerTerm);
-        } else if !self.is_recovering() && !self.hears_leader() && self.is_up_to_date(last_index, last_term) {
+        } else if self.hears_leader() {
+            probe!("a pre-vote was refused because the leader is heard");
+        } else if !self.is_recovering() && self.is_up_to_date(last_index, last_term) {
             self.send_in(term, from, Message::PreVoteGranted);
         }
     }
@@ -111,6 +124,15 @@ impl Raft {
 
     pub(super) fn step_vote(&mut self, from: NodeId, last_index: Index, last_term: Term) {
         let free = self.vote().is_none_or(|vote| vote == from);
+        if !free {
+            probe!("a vote was refused because another had it");
+        }
+        if !self.is_up_to_date(last_index, last_term) {
+            probe!("a vote was refused because the candidate's log is behind");
+        }
+        if self.is_recovering() {
+            probe!("a vote was refused because the node has forgotten its promises");
+        }
         let following = matches!(self.state, State::Follower { .. } | State::PreCandidate { .. });
         if free && following && !self.is_recovering() && self.is_up_to_date(last_index, last_term) {
             self.set_hard_state(HardState { vote: Some(from), ..self.hard_state });
@@ -134,12 +156,4 @@ impl Raft {
             }
         }
     }
-}
-
-/// Steele, Lea and Flood's generator (2014), as a hash.
-pub(super) fn splitmix64(value: u64) -> u64 {
-    let mut mixed = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^ (mixed >> 31)
 }

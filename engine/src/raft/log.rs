@@ -162,6 +162,7 @@ impl<D: Disk> Log<D> {
         let place = Place::enter(disk, dir)?;
         let path = place.path(FILE);
         if !place.has(FILE)? {
+            probe!("a disk without a log");
             return Ok(Opened::Lost(Lost { place }, Error::NotFormatted { path }));
         }
         let file = place.disk.open(&path)?;

@@ -8,8 +8,8 @@
 //! A follower asks the leader, and gives up silently when the leader changes: its host asks again.
 
 use super::core::{Raft, State};
-use super::election::splitmix64;
 use super::message::{Envelope, Index, Message, NodeId};
+use crate::mix::splitmix64;
 
 /// The reads that wait at a leader.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -48,6 +48,8 @@ impl Raft {
     pub(super) fn step_read_index(&mut self, from: NodeId, token: u64) {
         if let State::Leader(leader) = &mut self.state {
             leader.rounds.waiting.push((from, token));
+        } else {
+            probe!("a read was asked of a node that does not lead");
         }
     }
 
@@ -57,6 +59,8 @@ impl Raft {
         if self.leader() == Some(from) {
             let token = self.mark(token);
             self.reads.push((token, index));
+        } else {
+            probe!("an answer to a read came from a node that does not lead any more");
         }
     }
 
@@ -72,6 +76,12 @@ impl Raft {
         let commit = self.commit_index();
         let State::Leader(leader) = &mut self.state else { return };
         let rounds = &mut leader.rounds;
+        if !rounds.waiting.is_empty() && !rounds.confirming.is_empty() {
+            probe!("reads waited for the round before theirs");
+        }
+        if !rounds.waiting.is_empty() && commit < leader.term_start {
+            probe!("reads waited for the first commit of the term");
+        }
         if rounds.waiting.is_empty() || !rounds.confirming.is_empty() || commit < leader.term_start {
             return;
         }
@@ -94,6 +104,9 @@ impl Raft {
             return;
         }
         let index = rounds.index;
+        if rounds.confirming.len() > 1 {
+            probe!("several reads shared a round");
+        }
         for (from, token) in rounds.confirming.drain(..) {
             if from == self.id {
                 self.reads.push((token, index));

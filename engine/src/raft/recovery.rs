@@ -48,6 +48,7 @@ pub(super) fn recover<F: File>(file: &F, path: &str) -> Result<Recovery, Error> 
         return Err(corrupt(0, "the first record, which the file was made with, is not valid".to_owned()));
     }
     if let Some((position, synced)) = reader.find_synced_beyond(end)? {
+        probe!("durable records of the log are damaged");
         let reason =
             format!("no valid record, but the one at byte {position} was written when {synced} bytes were durable");
         return Err(corrupt(end, reason));
@@ -55,11 +56,13 @@ pub(super) fn recover<F: File>(file: &F, path: &str) -> Result<Recovery, Error> 
     // The last records may be in the page cache only, even marked clean if an earlier process saw its sync fail. Writing
     // them again, byte for byte, makes the sync mean them.
     while synced < end {
+        probe!("the tail of the log was written again before the first sync");
         let bytes = reader.bytes(synced, CHUNK.min(end - synced))?;
         file.write_at(bytes, synced)?;
         synced += bytes.len() as u64;
     }
     if end < reader.length {
+        probe!("torn record at the tail of the log");
         file.set_len(end)?;
     }
     file.sync()?;
@@ -119,7 +122,7 @@ impl<F: File> Reader<'_, F> {
         if position < self.start || end > self.start + self.buffer.len() as u64 {
             self.buffer.resize(length.max(CHUNK).min(self.length - position) as usize, 0);
             self.start = position;
-            disk::read_again(self.file, &mut self.buffer, position).map_err(Error::from_read)?;
+            disk::read_steadily(self.file, &mut self.buffer, position).map_err(Error::from_read)?;
         }
         let offset = (position - self.start) as usize;
         Ok(&self.buffer[offset..offset + length as usize])

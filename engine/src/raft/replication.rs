@@ -147,6 +147,7 @@ impl Raft {
             heard += usize::from(peer.learner.is_none() && peer.silent < self.options.election_ticks);
         }
         if !self.config.is_quorum(heard) {
+            probe!("a leader stepped down because its quorum is silent");
             return self.become_follower(self.term(), None);
         }
         leader.heartbeat_elapsed += 1;
@@ -215,6 +216,7 @@ impl Raft {
             // A leader holds all committed entries.
             Some(_) if prev_index <= self.known_commit() => return Ok(()),
             conflict => {
+                probe!("an append did not fit the log");
                 self.check_acknowledged(matched, (matched == prev_index).then_some(prev_term))?;
                 let (conflict_term, conflict_index) = match conflict {
                     // What is committed here matches, whatever its term.
@@ -235,11 +237,18 @@ impl Raft {
                 return Ok(());
             }
             if first <= self.log.last_index() {
+                probe!("an append replaced entries of an earlier term");
                 self.truncate_from(first);
             }
             for entry in entries.into_iter().skip(new) {
                 self.log.push(entry);
             }
+        }
+        if last > prev_index && new.is_none() {
+            probe!("an append brought nothing new");
+        }
+        if commit > last {
+            probe!("a follower hears of commits before it has the entries");
         }
         // Beyond `last` this log may differ from the leader's.
         self.commit_to(commit.min(last));
@@ -262,7 +271,10 @@ impl Raft {
                 peer.acked_round = peer.acked_round.max(round);
                 self.confirm_round();
             }
-            Some(nonce) => self.reinstate(from, nonce),
+            Some(nonce) => {
+                probe!("the answer of a recovering node was not counted");
+                self.reinstate(from, nonce);
+            }
         }
         true
     }
@@ -274,6 +286,9 @@ impl Raft {
         let State::Leader(leader) = &mut self.state else { return };
         let Some(peer) = leader.peers.get_mut(&from) else { return };
         let advanced = peer.note_equal(index);
+        if !advanced && index > 0 && index < peer.position() {
+            probe!("an answer to an append came late");
+        }
         // The probed position matches. (A round of reads asks about less.)
         if index + 1 >= peer.next {
             peer.flow = Flow::Replicate;
@@ -293,6 +308,13 @@ impl Raft {
     ) {
         let State::Leader(leader) = &mut self.state else { return };
         let Some(peer) = leader.peers.get_mut(&from) else { return };
+        // What a learner has counts for nothing, so that nothing is settled: its disk may be an older image, and a late answer
+        // costs no more than a probe.
+        if let Some(learner) = peer.learner.as_mut().filter(|learner| prev_index <= learner.learned) {
+            probe!("a recovering peer has less than it had");
+            learner.learned = 0;
+            peer.sent_commit = 0;
+        }
         // Answers to earlier appends may be late. What has matched since, or was not sent since, is settled.
         let current = match peer.flow {
             Flow::Probe { .. } => prev_index == peer.next - 1,
@@ -302,6 +324,9 @@ impl Raft {
             // The logs can meet at the end of the conflicting term here, or else before it there.
             let shared = self.log.last_of_term(conflict_term, prev_index).filter(|_| conflict_term > 0);
             let next = shared.map_or(conflict_index, |shared| shared.saturating_add(1));
+            if peer.flow == Flow::Replicate {
+                probe!("a lost append sent a peer back to probing");
+            }
             peer.next = next.clamp(peer.position() + 1, prev_index);
             peer.flow = Flow::Probe { waiting: false };
         }
@@ -327,7 +352,13 @@ impl Raft {
         let own = self.log.persisted_index();
         let matches = std::iter::once(own).chain(leader.peers.values().map(|peer| peer.matched));
         let index = self.config.reached(&matches).min(own);
+        if index > self.known_commit() && self.log.term(index) != Some(self.term()) {
+            probe!("an entry of an earlier term is on a majority and not committed");
+        }
         if index > self.known_commit() && self.log.term(index) == Some(self.term()) {
+            if self.log.term(self.known_commit() + 1) != Some(self.term()) {
+                probe!("entries of earlier terms were committed with one of this term");
+            }
             self.commit_to(index);
         }
     }

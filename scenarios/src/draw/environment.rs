@@ -23,7 +23,7 @@ fn rate<const N: usize>(record: &mut Record<N>, mode: FaultsMode, most: u64) -> 
     }
 }
 
-pub(super) fn network(record: &mut Record<96>, mode: FaultsMode) -> NetworkOptions {
+pub(super) fn network(record: &mut Record<128>, mode: FaultsMode) -> NetworkOptions {
     let min_us = record.scale(50, 4_000);
     let mean_us = min_us + record.scale(50, 4_000);
     let tail_ppm = record.scale(100, 20_000) as u32;
@@ -36,10 +36,12 @@ pub(super) fn network(record: &mut Record<96>, mode: FaultsMode) -> NetworkOptio
         duplicate_ppm: rate(record, mode, 80_000),
         reorder_ppm: rate(record, mode, 200_000),
         reorder_us: record.scale(1_000, 128_000),
+        replay_ppm: rate(record, mode, 20_000),
+        replay_us: record.scale(100_000, 8_000_000),
     }
 }
 
-pub(super) fn disk(record: &mut Record<96>, mode: FaultsMode) -> DiskOptions {
+pub(super) fn disk(record: &mut Record<160>, mode: FaultsMode) -> DiskOptions {
     let mut latency = |low, high| {
         let min_us = record.scale(low, high);
         Latency { min_us, mean_us: min_us + record.scale(low, high) }
@@ -58,11 +60,16 @@ pub(super) fn disk(record: &mut Record<96>, mode: FaultsMode) -> DiskOptions {
         lose_unsynced_ppm: lost(record, mode),
         tear_ppm: lost(record, mode),
         lose_dir_ppm: lost(record, mode),
+        sector: record.choose(&[512, 512, 4_096]),
+        rot_read_ppm: rate(record, mode, 500),
+        misdirect_read_ppm: rate(record, mode, 500),
+        drop_on_sync_failure_ppm: lost(record, mode),
+        crash_in_flight_ppm: rate(record, mode, 4_000),
     }
 }
 
 /// How much of what is not synced goes with the power: nothing, some, or all.
-fn lost(record: &mut Record<96>, mode: FaultsMode) -> u32 {
+fn lost(record: &mut Record<160>, mode: FaultsMode) -> u32 {
     let on = class(record, mode);
     let all = record.percent(30);
     let some = record.range(50_000, 950_000) as u32;
@@ -92,7 +99,7 @@ pub(super) fn clocks(region: &mut Region<'_>, nodes: u8, mode: FaultsMode) -> Ve
 }
 
 pub(super) fn engine(
-    record: &mut Record<128>,
+    record: &mut Record<192>,
     size: &Size,
     network: &NetworkOptions,
     disk: &DiskOptions,
@@ -109,8 +116,9 @@ pub(super) fn engine(
     let max_bytes_per_append = if tiny { record.range(1, 400) } else { record.scale(1_024, 1 << 20) } as u32;
     let max_inflight = if tiny { record.range(1, 2) } else { record.scale(2, 256) } as u32;
     let collected = record.percent(50);
-    // Not so few that a transaction of a few statements outlives its snapshot most of the time.
-    let retention = record.scale(40, 2_000);
+    // Few enough in some runs that transactions outlive their snapshots, but not in all.
+    let short = record.percent(15);
+    let retention = if short { record.range(3, 20) } else { record.scale(40, 2_000) };
     let in_memory = record.percent(30);
     let compact_garbage_percent = record.range(10, 60) as u8;
     let compact_min_bytes = record.scale(64, 64 << 10);
@@ -128,5 +136,6 @@ pub(super) fn engine(
             StorageOptions::BitCask { compact_garbage_percent, compact_min_bytes }
         },
         flush_every: record.scale(1, 256) as u32,
+        cached_statements: record.scale(1, 256) as u32,
     }
 }

@@ -1,17 +1,23 @@
 //! Draws the schedule of faults.
 //!
-//! Every fault is over by the horizon: what crashed starts again, what was cut is healed. Any number of nodes may be down at a
-//! time when faults are full, since what was acknowledged is durable.
+//! What comes at a time is over by the horizon: what crashed starts again, what was cut is healed. Any number of nodes may be
+//! down at a time when faults are full, since what was acknowledged is durable.
 
 use super::Size;
 use super::environment::class;
 use super::region::{Record, Region};
-use crate::fault::{Fault, FaultKind, Partition, Side};
+use crate::fate::MessageKind;
+use crate::fault::{Fault, FaultKind, Partition, Side, Target, When};
 use crate::scenario::FaultsMode;
 use std::collections::BTreeSet;
 
 /// Elections and setup get this long before the first fault, more or less.
 const QUIET_US: u64 = 300_000;
+
+/// The bytes of the region of faults before those of the first fault.
+pub const FAULTS_HEADER: usize = 128;
+/// The bytes of each fault.
+pub const FAULT_RECORD: usize = 48;
 
 const CRASH: usize = 0;
 const PAUSE: usize = 1;
@@ -20,20 +26,31 @@ const DISK_STALL: usize = 3;
 const DISK_ERRORS: usize = 4;
 const LATENCY_SPIKE: usize = 5;
 const SHORT_REIGNS: usize = 6;
-const CLASSES: usize = 7;
+const SWIZZLE: usize = 7;
+const LOSE_KIND: usize = 8;
+const CRASH_LOOP: usize = 9;
+const CLOCK_JUMP: usize = 10;
+const DISK_FULL: usize = 11;
+const DAMAGE: usize = 12;
+const WIPE: usize = 13;
+const OLDER_IMAGE: usize = 14;
+const CLASSES: usize = 15;
+
+/// What is destroyed, or takes several nodes at a time, is not for light faults.
+const HEAVY: [usize; 6] = [SWIZZLE, CRASH_LOOP, DAMAGE, WIPE, OLDER_IMAGE, DISK_FULL];
 
 pub(super) fn schedule(region: &mut Region<'_>, size: &Size, mode: FaultsMode) -> Vec<Fault> {
-    let mut all: Record<64> = region.record();
+    let mut all: Record<FAULTS_HEADER> = region.record();
     let mut weights = [0; CLASSES];
     for (kind, weight) in weights.iter_mut().enumerate() {
-        let on = class(&mut all, mode);
+        let on = class(&mut all, mode) && (mode == FaultsMode::Full || !HEAVY.contains(&kind));
         let drawn = all.range(1, 4) * if matches!(kind, CRASH | PARTITION) { 2 } else { 1 };
         *weight = if on { drawn } else { 0 };
     }
     let count = match mode {
         FaultsMode::None => 0,
         FaultsMode::Light => all.range(1, 5),
-        FaultsMode::Full => all.scale(3, 24),
+        FaultsMode::Full => all.scale(4, 40),
     };
     if weights == [0; CLASSES] {
         return Vec::new();
@@ -49,7 +66,7 @@ pub(super) fn schedule(region: &mut Region<'_>, size: &Size, mode: FaultsMode) -
     }
     let mut faults = schedule.faults;
     // Stable: what happens at one time stays in the order of the draw.
-    faults.sort_by_key(|fault| fault.at_us);
+    faults.sort_by_key(|fault| fault.when);
     faults
 }
 
@@ -63,7 +80,7 @@ struct Schedule<'a> {
 }
 
 impl Schedule<'_> {
-    fn add(&mut self, record: &mut Record<32>, weights: &[u64; CLASSES]) {
+    fn add(&mut self, record: &mut Record<FAULT_RECORD>, weights: &[u64; CLASSES]) {
         let class = record.weighted(weights);
         let horizon_us = self.size.horizon_us;
         let at_us = record.range(QUIET_US, horizon_us * 9 / 10);
@@ -93,11 +110,68 @@ impl Schedule<'_> {
                 let for_us = (2 * for_us).max(1_000_000).min(horizon_us - at_us);
                 self.push(at_us, FaultKind::ShortReigns { for_us, messages: record.scale(4, 64) as u32 });
             }
+            SWIZZLE => {
+                let every_us = (for_us / (2 * u64::from(self.size.nodes))).max(1_000);
+                let (cut, heal) = (self.some_nodes(record), record.byte());
+                let mut back = cut.clone();
+                back.rotate_left(usize::from(heal) % cut.len());
+                if heal & 0x80 != 0 {
+                    back.reverse();
+                }
+                self.push(at_us, FaultKind::Swizzle { cut, heal: back, every_us });
+            }
+            LOSE_KIND => {
+                let kind = record.choose(&MessageKind::ALL);
+                let ppm = if record.percent(40) { 1_000_000 } else { record.range(100_000, 900_000) as u32 };
+                self.push(at_us, FaultKind::LoseKind { kind, ppm, for_us: for_us.min(2_000_000) });
+            }
+            CRASH_LOOP => {
+                let times = record.range(1, 6) as u32;
+                let (up_us, down_us) = (record.scale(2_000, 400_000), record.scale(5_000, 400_000));
+                let power_loss = record.percent(60);
+                let when = moment(record, node, at_us);
+                self.push_when(when, FaultKind::CrashLoop { node, times, up_us, down_us, power_loss });
+            }
+            CLOCK_JUMP => {
+                let (ahead, us) = (record.percent(50), record.scale(1_000, 16_000_000) as i64);
+                self.push(at_us, FaultKind::ClockJump { node, by_us: if ahead { us } else { -us } });
+            }
+            DISK_FULL => {
+                let free = record.below(3) * record.scale(16, 16_384);
+                self.push(at_us, FaultKind::DiskFull { node, free, for_us: for_us.min(4_000_000) });
+            }
+            DAMAGE => {
+                let file = if record.percent(60) { Target::Log } else { Target::Store };
+                // The end of a file is where it is hardest to tell what was there.
+                let permille = if record.percent(40) { 1_000 } else { record.range(0, 999) as u32 };
+                let kind = match record.below(3) {
+                    0 => FaultKind::Rot { node, file, permille },
+                    1 => FaultKind::LoseSector { node, file, permille },
+                    _ => FaultKind::Misdirect { node, file, permille },
+                };
+                let when = moment(record, node, at_us);
+                self.push_when(when, kind);
+                if record.percent(70) {
+                    // Damage is seen when a node starts.
+                    let down_us = for_us.min(1_000_000);
+                    let kind = FaultKind::CrashLoop { node, times: 1, up_us: 1, down_us, power_loss: false };
+                    self.push_when(when, kind);
+                }
+            }
+            WIPE => {
+                let when = moment(record, node, at_us);
+                self.push_when(when, FaultKind::Wipe { node, down_us: for_us.min(2_000_000) });
+            }
+            OLDER_IMAGE => {
+                self.push(at_us, FaultKind::SaveImage { node });
+                let (later_us, down_us) = (for_us, record.scale(5_000, 1_000_000));
+                self.push(at_us + later_us, FaultKind::RestoreImage { node, down_us });
+            }
             _ => unreachable!("a class has a weight"),
         }
     }
 
-    fn crash(&mut self, record: &mut Record<32>, node: u8, at_us: u64, for_us: u64) {
+    fn crash(&mut self, record: &mut Record<FAULT_RECORD>, node: u8, at_us: u64, for_us: u64) {
         let power_loss = record.percent(60);
         let counted = record.percent(60);
         let after_disk_ops = record.below(40) as u32;
@@ -123,13 +197,40 @@ impl Schedule<'_> {
         }
     }
 
+    /// At least one node, in some order.
+    fn some_nodes(&self, record: &mut Record<FAULT_RECORD>) -> Vec<u8> {
+        let (mask, turn) = (record.byte(), record.byte());
+        let mut nodes: Vec<u8> = (1..=self.size.nodes).filter(|&id| mask & (1 << (id % 8)) != 0).collect();
+        if nodes.is_empty() {
+            nodes = (1..=self.size.nodes).collect();
+        }
+        let turn = usize::from(turn) % nodes.len();
+        nodes.rotate_left(turn);
+        nodes
+    }
+
     fn push(&mut self, at_us: u64, kind: FaultKind) {
-        self.faults.push(Fault { at_us, kind });
+        self.push_when(When::Time { us: at_us }, kind);
+    }
+
+    fn push_when(&mut self, when: When, kind: FaultKind) {
+        self.faults.push(Fault { when, kind });
+    }
+}
+
+/// A moment that is near `at_us`, or something that happens to a node.
+fn moment(record: &mut Record<FAULT_RECORD>, node: u8, at_us: u64) -> When {
+    match record.weighted(&[60, 15, 15, 5, 5]) {
+        0 => When::Time { us: at_us },
+        1 => When::Synced { node, count: record.scale(2, 400) },
+        2 => When::Appended { node, index: record.scale(2, 200) },
+        3 => When::Applied { node, index: record.scale(2, 200) },
+        _ => When::Leads { node, count: record.range(1, 3) },
     }
 }
 
 /// A partition of any shape that the number of nodes allows; `node` is in its middle.
-fn partition(record: &mut Record<32>, size: &Size, node: u8) -> Partition {
+fn partition(record: &mut Record<FAULT_RECORD>, size: &Size, node: u8) -> Partition {
     let mask = u16::from_le_bytes([record.byte(), record.byte()]);
     let client_mask = u16::from_le_bytes([record.byte(), record.byte()]);
     let shape = record.below(7);

@@ -12,12 +12,15 @@ mod faults;
 mod programs;
 mod region;
 
-use crate::scenario::{FaultsMode, Scenario, WorkloadKind};
+use crate::scenario::{FaultsMode, Mode, Scenario, WorkloadKind};
 use crate::streams::stream;
 use arbitrary::{Arbitrary, Unstructured};
+pub use faults::{FAULT_RECORD, FAULTS_HEADER};
 use rand_core::Rng as _;
+pub use region::regions;
 use region::{CLIENT, CLIENT_REGION, CLIENT_REGIONS, REGIONS, Record, Region};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// What is not left to the draw.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +37,8 @@ pub struct Overrides {
     pub ops: Option<usize>,
     /// How hostile. [`FaultsMode::Full`] when not given.
     pub faults: Option<FaultsMode>,
+    /// What faults may destroy.
+    pub mode: Option<Mode>,
 }
 
 /// The bytes of a seed: as input of [`Scenario::arbitrary`](Arbitrary::arbitrary) they give what [`Scenario::draw`] gives, and a
@@ -61,14 +66,14 @@ impl Scenario {
     }
 
     fn read(input: &[u8], seed: u64, overrides: &Overrides) -> Self {
-        let mode = overrides.faults.unwrap_or_default();
+        let faults_mode = overrides.faults.unwrap_or_default();
         let region = |name| Region::new(input, seed, name);
 
-        let mut options: Record<128> = region("options").record();
+        let mut options: Record<192> = region("options").record();
         let size = Size::draw(&mut options, overrides);
-        let network = environment::network(&mut region("network").record(), mode);
-        let disk = environment::disk(&mut region("disk").record(), mode);
-        let clocks = environment::clocks(&mut region("clocks"), size.nodes, mode);
+        let network = environment::network(&mut region("network").record(), faults_mode);
+        let disk = environment::disk(&mut region("disk").record(), faults_mode);
+        let clocks = environment::clocks(&mut region("clocks"), size.nodes, faults_mode);
         let engine = environment::engine(&mut options, &size, &network, &disk);
         let election_us = u64::from(engine.tick_ms) * u64::from(engine.election_ticks) * 1_000;
         let client_timeout_ms = (election_us * options.range(1, 4) / 1_000).clamp(200, 5_000) as u32;
@@ -76,21 +81,33 @@ impl Scenario {
         let restart_us = options.scale(20_000, 2_000_000);
         let conflict_retries = options.below(4) as u32;
 
+        // Without faults there is nothing to be restricted.
+        let unrestricted = options.percent(20) && faults_mode == FaultsMode::Full;
+        let drawn = if unrestricted { Mode::Unrestricted } else { Mode::Recoverable };
+        let mode = overrides.mode.unwrap_or(drawn);
+        let acts_up = options.percent(60) && faults_mode != FaultsMode::None;
+        let buggify = if acts_up { options.range(1, u64::from(u32::MAX)) } else { 0 };
+        let core = Self::core(&mut options, size.nodes, faults_mode);
+
         let plan = programs::Plan::draw(&mut region("workload").record(), &size, overrides.scenario);
         let clients = (1..=size.clients)
             .map(|id| plan.program(id, size.share(id), &mut Region::client(input, seed, id)))
             .collect();
-        let faults = faults::schedule(&mut region("faults"), &size, mode);
+        let faults = faults::schedule(&mut region("faults"), &size, faults_mode);
 
         Self {
             seed,
-            faults_mode: mode,
+            faults_mode,
+            mode,
             nodes: size.nodes,
             engine,
             network,
             disk,
             clocks,
             faults,
+            fates: Vec::new(),
+            buggify,
+            core,
             restart_us,
             client_timeout_ms,
             patience,
@@ -101,6 +118,22 @@ impl Scenario {
             conflict_retries,
             clients,
         }
+    }
+}
+
+impl Scenario {
+    /// All nodes most of the time, and else a quorum or more, by the draw.
+    fn core(record: &mut Record<192>, nodes: u8, mode: FaultsMode) -> BTreeSet<u8> {
+        let (some, mask) = (record.percent(40), record.below(1 << 15));
+        let mut core: BTreeSet<u8> = (1..=nodes).collect();
+        if some && mode == FaultsMode::Full {
+            for node in 1..=nodes {
+                if mask & (1 << (node - 1)) != 0 && core.len() > usize::from(nodes) / 2 + 1 {
+                    core.remove(&node);
+                }
+            }
+        }
+        core
     }
 }
 
@@ -116,7 +149,7 @@ struct Size {
 }
 
 impl Size {
-    fn draw(record: &mut Record<128>, overrides: &Overrides) -> Self {
+    fn draw(record: &mut Record<192>, overrides: &Overrides) -> Self {
         let nodes = [5, 3, 4, 7, 2, 1][record.weighted(&[70, 18, 4, 4, 2, 2])];
         let clients = record.range(3, 10) as u32;
         let operations = record.range(160, 240) as usize;

@@ -8,13 +8,14 @@
 use crate::streams::stream;
 use rand_chacha::ChaCha8Rng;
 use rand_core::Rng as _;
+use std::ops::Range;
 
 /// How many clients have a region in the input; others are drawn from their streams only.
 pub(super) const CLIENT_REGIONS: u32 = 16;
 
 /// Names and sizes of the regions before those of the clients.
 pub(super) const REGIONS: [(&str, usize); 6] =
-    [("options", 128), ("network", 96), ("disk", 96), ("clocks", 144), ("workload", 64), ("faults", 1_600)];
+    [("options", 192), ("network", 128), ("disk", 160), ("clocks", 144), ("workload", 64), ("faults", 2_400)];
 
 pub(super) const CLIENT: &str = "client";
 pub(super) const CLIENT_REGION: usize = 1_152;
@@ -55,6 +56,18 @@ impl<'a> Region<'a> {
         self.input = rest;
         Record { bytes, position: 0 }
     }
+}
+
+/// Names and places of all regions in the bytes of a seed, which begin with the seed's own 8.
+pub fn regions() -> Vec<(&'static str, Range<usize>)> {
+    let clients = (0..CLIENT_REGIONS).map(|_| (CLIENT, CLIENT_REGION));
+    let mut start = 8;
+    let place = |(name, size): (&'static str, usize)| {
+        let range = start..start + size;
+        start = range.end;
+        (name, range)
+    };
+    REGIONS.into_iter().chain(clients).map(place).collect()
 }
 
 fn part(input: &[u8], start: usize, size: usize) -> &[u8] {

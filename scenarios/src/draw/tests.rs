@@ -212,6 +212,16 @@ fn everything_is_drawn_in_a_few_hundred_seeds() {
             ("power failures", |s| {
                 s.faults.iter().any(|f| matches!(f.kind, FaultKind::Crash { power_loss: true, .. }))
             }),
+            ("the unrestricted mode", |s| s.mode == Mode::Unrestricted),
+            ("an engine that acts up", |s| s.buggify != 0),
+            ("nodes that are gone in the end", |s| s.core.len() < usize::from(s.nodes)),
+            ("faults that wait for something", |s| s.faults.iter().any(|fault| fault.when.us().is_none())),
+            ("replays", |s| s.network.replay_ppm > 0),
+            ("rotten reads", |s| s.disk.rot_read_ppm > 0),
+            ("misdirected reads", |s| s.disk.misdirect_read_ppm > 0),
+            ("power lost in flight", |s| s.disk.crash_in_flight_ppm > 0),
+            ("large sectors", |s| s.disk.sector == 4_096),
+            ("one statement kept", |s| s.engine.cached_statements == 1),
             ("storage in memory", |s| s.engine.storage == crate::StorageOptions::Memory),
             ("garbage collection", |s| s.engine.retention.is_some()),
             ("leaders that come and go throughout", |s| {

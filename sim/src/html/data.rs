@@ -6,6 +6,9 @@
 
 use serde::{Serialize, Serializer};
 
+use crate::film::Event;
+use crate::narrate::Sentence;
+
 /// One universe, and how it ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Report {
@@ -69,121 +72,6 @@ pub struct Edge {
     pub to: u64,
     /// Why: `rw x`, `ww x`, `real time` ...
     pub why: String,
-}
-
-/// A sentence of the story.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Sentence {
-    /// When it happened.
-    pub at_ns: u64,
-    /// The number of the event that it is about.
-    pub event: u64,
-    /// What happened.
-    pub text: String,
-    /// Whether it is a step of what went wrong.
-    pub blamed: bool,
-}
-
-/// Something that happened.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Event {
-    /// Its number in the run. Numbers may be missing, for what was not kept.
-    pub n: u64,
-    /// When it happened.
-    pub at_ns: u64,
-    /// The node that it happened to, if it is about one.
-    pub node: Option<u8>,
-    /// What happened.
-    #[serde(flatten)]
-    pub what: What,
-}
-
-/// What can happen. A node is down until it starts, and is shown as recovering from then until its first role.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(tag = "what", rename_all = "snake_case")]
-pub enum What {
-    /// A message is sent.
-    Message {
-        /// Who sends it.
-        from: String,
-        /// Whom it is for.
-        to: String,
-        /// What kind of message it is: append, vote, request ...
-        kind: String,
-        /// The term that it speaks of.
-        term: Option<u64>,
-        /// What it says.
-        text: String,
-        /// When it arrives, or none if it never does.
-        arrives_ns: Option<u64>,
-        /// What becomes of it: `delivered`, `lost`, `cut off` or `node down`.
-        fate: String,
-    },
-    /// A process of the node begins.
-    Starts {
-        /// Which of its lives this is.
-        life: u32,
-    },
-    /// The process of the node ends.
-    Stops {
-        /// Why.
-        why: String,
-    },
-    /// The node takes a role.
-    Role {
-        /// `follower`, `pre-candidate`, `candidate`, `leader` or `recovering`.
-        role: String,
-        /// The term that it has it in.
-        term: u64,
-    },
-    /// The state of the node after a step that changed it.
-    Log {
-        /// The last index of its log.
-        last: u64,
-        /// The index up to which it knows its log to be committed.
-        commit: u64,
-        /// The index up to which it has applied it.
-        applied: u64,
-        /// Its term.
-        term: u64,
-    },
-    /// The time of the node stands still.
-    Pauses,
-    /// The time of the node goes on.
-    Resumes,
-    /// A fault strikes.
-    Fault {
-        /// Its kind: `partition halves`, `disk stall` ...
-        kind: String,
-        /// What it does.
-        text: String,
-        /// The nodes that it strikes.
-        nodes: Vec<u8>,
-        /// When it is over: none if it lasts to the end of the run, and its own time if it has no length.
-        until_ns: Option<u64>,
-        /// The links that a partition cuts, one for each direction: from, to.
-        cut: Vec<(String, String)>,
-    },
-    /// Something went wrong on a disk.
-    Disk {
-        /// What.
-        text: String,
-    },
-    /// A rare and interesting moment.
-    Probe {
-        /// Its name.
-        name: String,
-    },
-    /// Something else worth telling.
-    Note {
-        /// What.
-        text: String,
-    },
-    /// What must never happen was noticed.
-    Violation {
-        /// What.
-        text: String,
-    },
 }
 
 /// Something that a client asked for.

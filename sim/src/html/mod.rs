@@ -9,7 +9,10 @@
 
 mod data;
 
-pub use data::{Comparison, Edge, Event, Operation, Report, Sentence, What};
+pub use data::{Comparison, Edge, Operation, Report};
+
+pub use crate::film::{Event, What};
+pub use crate::narrate::Sentence;
 
 const PAGE: &str = include_str!("page.html");
 const STYLE: &str = include_str!("page.css");

@@ -6,17 +6,17 @@
 //! endpoint sends to another arrives in the order it was sent; a message that draws the reordering fault, and the copy
 //! of a duplicated one, leave that order. Lost messages are never reported to anyone.
 //!
-//! The model holds no time of its own: moments are nanoseconds of the universe and come in with each call.
-//! Its draws are integers from one stream, so the same calls give the same fates on every platform. [`Partition`]
-//! says which links a cut blocks.
+//! The model holds no time of its own: moments are nanoseconds of the universe and come in with each call. Its draws are
+//! integers from [`Dice`] that are named by the message (the twelfth of its kind from one endpoint to another), so one message more
+//! or less changes the fate of no other; a [`Fate`] given from outside overrules them. [`Partition`] says which links a cut
+//! blocks.
 
 mod partition;
 
 pub use partition::{Endpoints, Partition, PartitionError, Shape};
 
-use crate::draw::{below, chance, exponential};
+use crate::draw::{Dice, Draw, below, chance, exponential};
 use partition::{Cut, Matrix};
-use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -75,6 +75,10 @@ pub struct NetworkOptions {
     pub reorder_ppm: u32,
     /// How much later a reordered message arrives, at most (evenly distributed).
     pub reorder_us: u64,
+    /// How many messages arrive once more when they are out of date.
+    pub replay_ppm: u32,
+    /// How much later, at most (evenly distributed).
+    pub replay_us: u64,
 }
 
 /// A healthy local network without faults.
@@ -89,6 +93,8 @@ impl Default for NetworkOptions {
             duplicate_ppm: 0,
             reorder_ppm: 0,
             reorder_us: 0,
+            replay_ppm: 0,
+            replay_us: 0,
         }
     }
 }
@@ -108,6 +114,8 @@ pub struct Counters {
     pub duplicated: u64,
     /// Messages taken out of the order of their link.
     pub reordered: u64,
+    /// Copies made to arrive when they are out of date.
+    pub replayed: u64,
     /// Messages in the tail of the latency distribution.
     pub tail: u64,
     /// Partitions that began.
@@ -125,6 +133,7 @@ impl Counters {
         }
         self.duplicated += other.duplicated;
         self.reordered += other.reordered;
+        self.replayed += other.replayed;
         self.tail += other.tail;
         self.partitions += other.partitions;
     }
@@ -141,6 +150,41 @@ pub struct Delivery<M> {
     pub message: M,
     /// When it was sent, in nanoseconds.
     pub sent_at: u64,
+    /// Its number among all messages and copies.
+    pub number: u64,
+}
+
+/// Kinds of messages are below this.
+pub const MAX_KINDS: usize = 16;
+
+/// Names a message: who sends it to whom, its kind, and the how manieth of them it is, from 1.
+pub type Name = (Address, Address, u8, u32);
+
+/// What can become of a message, other than arriving once and in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It never arrives.
+    Lost,
+    /// It leaves the order of its link, and arrives so many microseconds later.
+    Late(u64),
+    /// It arrives once more, so many microseconds later.
+    Again(u64),
+}
+
+/// What was decided about a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sent {
+    /// It is on its way.
+    Due {
+        /// When it arrives, in nanoseconds, unless it runs into a partition.
+        at: u64,
+        /// Its number among all messages and copies.
+        number: u64,
+    },
+    /// It was lost.
+    Lost,
+    /// It ran into a partition.
+    Cut(Shape),
 }
 
 /// Names a partition that is in place.
@@ -151,7 +195,13 @@ pub struct PartitionId(u64);
 #[derive(Clone, Debug)]
 pub struct Network<M> {
     options: NetworkOptions,
-    rng: ChaCha8Rng,
+    seed: u64,
+    /// How many messages of each kind went over each link.
+    counts: Vec<u32>,
+    /// What overrules the dice.
+    fates: BTreeMap<Name, Vec<Fate>>,
+    /// The decisions that the dice made, if they are kept.
+    decisions: Option<Vec<(Name, Fate)>>,
     faults: bool,
     latency_factor: u32,
     /// Arrivals by time, then by the order in which they were decided; the last field is a place in `flights`.
@@ -171,11 +221,14 @@ pub struct Network<M> {
 }
 
 impl<M: Clone> Network<M> {
-    /// A network without partitions, with faults on, drawing from `rng`.
-    pub fn new(options: NetworkOptions, rng: ChaCha8Rng) -> Self {
+    /// A network without partitions, with faults on. The seed names its dice.
+    pub fn new(options: NetworkOptions, seed: u64) -> Self {
         Self {
             options,
-            rng,
+            seed,
+            counts: vec![0; 64 * 64 * MAX_KINDS],
+            fates: BTreeMap::new(),
+            decisions: None,
             faults: true,
             latency_factor: 1,
             arrivals: BinaryHeap::new(),
@@ -190,38 +243,93 @@ impl<M: Clone> Network<M> {
         }
     }
 
-    /// Decides the fate of a message that leaves at `now_ns`.
-    pub fn send(&mut self, now_ns: u64, from: Address, to: Address, message: M) {
+    /// Decides by itself what becomes of a message, whatever the rates say. Faults must be on for it.
+    pub fn set_fate(&mut self, name: Name, fate: Fate) {
+        self.fates.entry(name).or_default().push(fate);
+    }
+
+    /// Keeps what the dice decide from now on, for [`Network::decisions`].
+    pub fn keep_decisions(&mut self) {
+        self.decisions.get_or_insert_default();
+    }
+
+    /// What the dice have decided: all that was lost, late or came again, in the order of sending.
+    pub fn decisions(&self) -> &[(Name, Fate)] {
+        self.decisions.as_deref().unwrap_or_default()
+    }
+
+    /// Decides the fate of a message of a kind (below [`MAX_KINDS`]) that leaves at `now_ns`.
+    pub fn send(&mut self, now_ns: u64, from: Address, to: Address, kind: u8, message: M) -> Sent {
         self.counters.sent += 1;
+        let (row, column) = (from.class(), to.class());
+        let count = &mut self.counts[(row * 64 + column) * MAX_KINDS + usize::from(kind)];
+        *count += 1;
+        let name = (from, to, kind, *count);
         if let Some(shape) = self.blocked(now_ns, from, to) {
             self.count_partitioned(shape);
-            return;
+            return Sent::Cut(shape);
         }
-        let mut duplicate = false;
-        let mut reorder = false;
+        let link = (row as u64) << 16 | (column as u64) << 8 | u64::from(kind);
+        let mut dice = Dice::of([self.seed, link, u64::from(name.3), 0]);
+        let latency = self.latency_ns(&mut dice);
+        let (mut late, mut again) = (None, [None; 2]);
         if self.faults {
-            if chance(&mut self.rng, self.options.loss_ppm) {
+            let options = &self.options;
+            if chance(&mut dice, options.loss_ppm) {
                 self.counters.lost += 1;
-                return;
+                self.note(name, Fate::Lost);
+                return Sent::Lost;
             }
-            duplicate = chance(&mut self.rng, self.options.duplicate_ppm);
-            reorder = chance(&mut self.rng, self.options.reorder_ppm);
+            let mut drawn = |ppm, most: u64| chance(&mut dice, ppm).then(|| below(&mut dice, most.saturating_add(1)));
+            again[0] = drawn(options.duplicate_ppm, options.reorder_us);
+            late = drawn(options.reorder_ppm, options.reorder_us);
+            again[1] = drawn(options.replay_ppm, options.replay_us);
+            self.counters.duplicated += u64::from(again[0].is_some());
+            self.counters.replayed += u64::from(again[1].is_some());
+            if let Some(us) = late {
+                self.note(name, Fate::Late(us));
+            }
+            for us in again.into_iter().flatten() {
+                self.note(name, Fate::Again(us));
+            }
+            if !self.fates.is_empty() {
+                for fate in self.fates.get(&name).into_iter().flatten() {
+                    match *fate {
+                        Fate::Lost => {
+                            self.counters.lost += 1;
+                            return Sent::Lost;
+                        }
+                        Fate::Late(us) => late = Some(us),
+                        Fate::Again(us) => {
+                            let place = usize::from(again[0].is_some());
+                            self.counters.duplicated += 1;
+                            again[place] = Some(us);
+                        }
+                    }
+                }
+            }
         }
-        if duplicate {
-            self.counters.duplicated += 1;
-            let due = now_ns.saturating_add(self.latency_ns()).saturating_add(self.reorder_delay_ns());
-            self.depart(due, Delivery { from, to, message: message.clone(), sent_at: now_ns });
+        let plain = now_ns.saturating_add(latency);
+        for us in again.into_iter().flatten() {
+            let copy = Delivery { from, to, message: message.clone(), sent_at: now_ns, number: 0 };
+            self.depart(plain.saturating_add(nanoseconds(us)), copy);
         }
-        let mut due = now_ns.saturating_add(self.latency_ns());
-        if reorder {
+        let due = if let Some(us) = late {
             self.counters.reordered += 1;
-            due = due.saturating_add(self.reorder_delay_ns());
+            plain.saturating_add(nanoseconds(us))
         } else {
-            let last = &mut self.last_arrival[from.class()][to.class()];
-            due = due.max(*last);
-            *last = due;
+            let last = &mut self.last_arrival[row][column];
+            *last = plain.max(*last);
+            *last
+        };
+        let number = self.depart(due, Delivery { from, to, message, sent_at: now_ns, number: 0 });
+        Sent::Due { at: due, number }
+    }
+
+    fn note(&mut self, name: Name, fate: Fate) {
+        if let Some(decisions) = &mut self.decisions {
+            decisions.push((name, fate));
         }
-        self.depart(due, Delivery { from, to, message, sent_at: now_ns });
     }
 
     /// The earliest moment at which [`Network::pop_due`] has something to look at, if anything is on its way.
@@ -229,23 +337,23 @@ impl<M: Clone> Network<M> {
         self.arrivals.peek().map(|Reverse((due, _, _))| *due)
     }
 
-    /// The next message that has arrived by `now_ns`, or nothing when no more has.
-    pub fn pop_due(&mut self, now_ns: u64) -> Option<Delivery<M>> {
-        while let Some(&Reverse((due, _, place))) = self.arrivals.peek() {
-            if due > now_ns {
-                return None;
-            }
-            self.arrivals.pop();
-            self.vacant.push(place);
-            let delivery = self.flights[place as usize].take().expect("an arrival has its message");
-            // A cut is judged at the moment of arrival, however late the host asks.
-            let Some(shape) = self.blocked(due, delivery.from, delivery.to) else {
-                self.counters.delivered += 1;
-                return Some(delivery);
-            };
-            self.count_partitioned(shape);
+    /// The next message that has arrived by `now_ns`, or nothing when no more has. The second part tells of a message that
+    /// ran into a partition instead.
+    pub fn pop_due(&mut self, now_ns: u64) -> Option<(Delivery<M>, Option<Shape>)> {
+        let &Reverse((due, _, place)) = self.arrivals.peek()?;
+        if due > now_ns {
+            return None;
         }
-        None
+        self.arrivals.pop();
+        self.vacant.push(place);
+        let delivery = self.flights[place as usize].take().expect("an arrival has its message");
+        // A cut is judged at the moment of arrival, however late the host asks.
+        let blocked = self.blocked(due, delivery.from, delivery.to);
+        match blocked {
+            None => self.counters.delivered += 1,
+            Some(shape) => self.count_partitioned(shape),
+        }
+        Some((delivery, blocked))
     }
 
     /// How many messages and copies are on their way.
@@ -312,22 +420,21 @@ impl<M: Clone> Network<M> {
     }
 
     // Options come from outside: absurd ones saturate.
-    fn latency_ns(&mut self) -> u64 {
+    fn latency_ns(&mut self, dice: &mut impl Draw) -> u64 {
         let NetworkOptions { latency_min_us, latency_mean_us, latency_tail_us, tail_ppm, .. } = self.options;
-        let spread = exponential(&mut self.rng, nanoseconds(latency_mean_us.saturating_sub(latency_min_us)));
+        let spread = exponential(dice, nanoseconds(latency_mean_us.saturating_sub(latency_min_us)));
         let mut latency = nanoseconds(latency_min_us).saturating_add(spread);
-        if chance(&mut self.rng, tail_ppm) {
+        if chance(dice, tail_ppm) {
             self.counters.tail += 1;
-            latency = latency.saturating_add(below(&mut self.rng, nanoseconds(latency_tail_us).saturating_add(1)));
+            latency = latency.saturating_add(below(dice, nanoseconds(latency_tail_us).saturating_add(1)));
         }
         latency.saturating_mul(u64::from(self.latency_factor))
     }
 
-    fn reorder_delay_ns(&mut self) -> u64 {
-        below(&mut self.rng, nanoseconds(self.options.reorder_us).saturating_add(1))
-    }
-
-    fn depart(&mut self, due: u64, delivery: Delivery<M>) {
+    /// Puts a message on its way; says which number it got.
+    fn depart(&mut self, due: u64, delivery: Delivery<M>) -> u64 {
+        let number = self.sequence;
+        let delivery = Delivery { number, ..delivery };
         let place = if let Some(place) = self.vacant.pop() {
             self.flights[place as usize] = Some(delivery);
             place
@@ -335,8 +442,9 @@ impl<M: Clone> Network<M> {
             self.flights.push(Some(delivery));
             (self.flights.len() - 1) as u32
         };
-        self.arrivals.push(Reverse((due, self.sequence, place)));
+        self.arrivals.push(Reverse((due, number, place)));
         self.sequence += 1;
+        number
     }
 
     fn count_partitioned(&mut self, shape: Shape) {

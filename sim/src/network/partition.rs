@@ -169,6 +169,11 @@ impl Partition {
         }
     }
 
+    /// Whether it blocks messages from one endpoint to another, at the times at which it blocks any.
+    pub fn blocks(&self, from: Address, to: Address) -> bool {
+        self.links().has(from.class(), to.class())
+    }
+
     /// The links it blocks, at the times at which it blocks any.
     fn links(&self) -> Matrix {
         let mut links = Matrix::default();

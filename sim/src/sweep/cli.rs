@@ -1,5 +1,6 @@
 //! `sim sweep` and `sim merge`: arguments, files that are known to be writable before the work, and exit codes.
 
+use std::collections::BTreeSet;
 use std::io::IsTerminal;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -9,10 +10,10 @@ use anyhow::{Context, bail};
 use clap::Args;
 
 use super::results::Error;
-use super::{Options, Results, Shard, Summary, cores, merge, sweep};
+use super::{Options, Results, Shard, Summary, cores, merge, sweep, sweep_guided};
 use crate::cli::{Fixed, print, print_json};
 use crate::trace::Trace;
-use crate::{files, logging};
+use crate::{files, logging, post_mortem, shrink};
 
 /// The arguments of `sim sweep`.
 #[derive(Args)]
@@ -38,11 +39,29 @@ pub(crate) struct SweepArguments {
     /// Play every universe twice: `--recheck 100`
     #[arg(long, conflicts_with = "recheck")]
     twice: bool,
+    /// Learn from each universe: make the next ones from those that reached something new
+    #[arg(long, conflicts_with_all = ["shard", "recheck", "twice"])]
+    guided: bool,
+    /// Directory of inputs that a guided sweep begins with, and leaves what it has learnt in; a fuzzer's will do
+    #[arg(long, value_name = "DIR", requires = "guided")]
+    corpus: Option<PathBuf>,
+    /// Make the first failure of each kind small: beside its trace, as SEED.min.json
+    #[arg(long)]
+    shrink: bool,
+    /// Fail (exit code 5) if a probe is never passed
+    #[arg(long)]
+    require_probes: bool,
     #[command(flatten)]
     overrides: Fixed,
     #[command(flatten)]
     output: Output,
 }
+
+/// How many failures of a sweep get a post-mortem, each of another kind.
+const REPORTS: usize = 5;
+
+/// How long to shrink one failure of a sweep.
+const SHRINK: Duration = Duration::from_mins(1);
 
 /// The arguments of `sim merge`.
 #[derive(Args)]
@@ -83,7 +102,8 @@ struct Output {
     github_summary: Option<PathBuf>,
 }
 
-fn seeds(text: &str) -> Result<Range<u64>, String> {
+/// Reads a range of seeds, as in `0..1000`.
+pub(crate) fn seeds(text: &str) -> Result<Range<u64>, String> {
     let (start, end) = text.split_once("..").ok_or("expected first..end, as in 0..1000")?;
     let parse = |part: &str| part.parse::<u64>().map_err(|error| format!("{part:?} is not a seed: {error}"));
     let (start, end) = (parse(start)?, parse(end)?);
@@ -95,7 +115,8 @@ fn seeds(text: &str) -> Result<Range<u64>, String> {
 
 /// Runs `sim sweep`, and returns the exit code.
 pub(crate) fn run_sweep(arguments: SweepArguments) -> anyhow::Result<u8> {
-    let SweepArguments { seeds, shard, jobs, time_limit, failures, recheck, twice, overrides, output } = arguments;
+    let SweepArguments { seeds, shard, jobs, time_limit, failures, recheck, twice, .. } = arguments;
+    let SweepArguments { guided, corpus, shrink, require_probes, overrides, output, .. } = arguments;
     logging::init(0)?;
     if shard.count(&seeds) == 0 {
         bail!("shard {shard} of {}..{} holds no seed: use fewer shards", seeds.start, seeds.end);
@@ -109,10 +130,13 @@ pub(crate) fn run_sweep(arguments: SweepArguments) -> anyhow::Result<u8> {
         time_limit: time_limit.map(Duration::from_secs),
         overrides: overrides.overrides(),
         failures,
+        corpus,
         recheck: if twice { 100 } else { recheck },
         progress: std::io::stderr().is_terminal(),
     };
-    let summary = sweep(&options)?;
+    let mut summary = if guided { sweep_guided(&options)? } else { sweep(&options)? };
+    summary.require_probes = require_probes;
+    explain(&summary, &options, shrink)?;
     // That the other shards are elsewhere is as it should be.
     let partial = true;
     if output.out.is_some() {
@@ -122,6 +146,36 @@ pub(crate) fn run_sweep(arguments: SweepArguments) -> anyhow::Result<u8> {
     } else {
         output.show(&summary, partial)
     }
+}
+
+/// Writes the post-mortem of the first failure of each kind, after making it small if that was asked for.
+fn explain(summary: &Summary, options: &Options, shrink: bool) -> anyhow::Result<()> {
+    let mut kinds = BTreeSet::new();
+    let first = summary.failures.iter().filter(|failure| kinds.insert(failure.outcome.signature()));
+    for failure in first.take(REPORTS) {
+        let mut trace = Trace::load(&failure.trace)?;
+        let mut path = failure.trace.clone();
+        if shrink {
+            let shrink_options =
+                shrink::Options { jobs: options.jobs, time_limit: SHRINK, steps: None, progress: options.progress };
+            match shrink::shrink(&trace.scenario, &shrink_options) {
+                Ok(small) => {
+                    path = path.with_extension("min.json");
+                    trace =
+                        Trace::new(small.scenario.clone(), small.report.digest.clone(), small.report.outcome.clone());
+                    trace.save(&path)?;
+                    eprintln!("seed {}: {}\n{}", failure.seed, path.display(), small.text());
+                }
+                // A run that differs each time cannot be shrunk, and its trace stays as it is.
+                Err(error) => eprintln!("seed {}: cannot shrink: {error}", failure.seed),
+            }
+        }
+        let page = failure.trace.with_extension("html");
+        let replay = format!("cargo run -p sim -- replay {}", path.display());
+        post_mortem::write(&trace.scenario, &replay, &page)?;
+        eprintln!("seed {}: report: {}", failure.seed, page.display());
+    }
+    Ok(())
 }
 
 /// Runs `sim merge`, and returns the exit code.

@@ -7,6 +7,7 @@
 
 pub(crate) mod cli;
 mod github;
+mod guided;
 mod junit;
 mod merge;
 mod results;
@@ -25,6 +26,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use scenarios::{Overrides, Scenario};
 use xxhash_rust::xxh3::xxh3_64;
 
+pub use self::guided::sweep_guided;
 pub use self::merge::merge;
 pub use self::results::Results;
 pub use self::shard::Shard;
@@ -51,6 +53,8 @@ pub struct Options {
     pub overrides: Overrides,
     /// Where the traces of failures go.
     pub failures: PathBuf,
+    /// Where a guided sweep begins, and leaves what it has learnt: files of bytes.
+    pub corpus: Option<PathBuf>,
     /// How many percent of the universes to play twice, failing those that differ.
     pub recheck: u8,
     /// Whether to draw a progress bar.
@@ -141,7 +145,7 @@ fn is_rechecked(seed: u64, percent: u8) -> bool {
 }
 
 /// How many cores this process can use.
-fn cores() -> usize {
+pub(crate) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, Into::into)
 }
 
@@ -185,6 +189,7 @@ mod tests {
             time_limit: None,
             overrides: Overrides { ops: Some(20), faults: Some(FaultsMode::None), ..Overrides::default() },
             failures: failures.clone(),
+            corpus: None,
             recheck: 30,
             progress: false,
         };

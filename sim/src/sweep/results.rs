@@ -15,7 +15,7 @@ use crate::files;
 use crate::trace::{self, Trace};
 
 /// The newest format that this version reads, and the one that it writes.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// The most traces that one sweep puts into its results: those of the smallest seeds.
 const MAX_TRACES: usize = 100;

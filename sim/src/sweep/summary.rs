@@ -66,6 +66,10 @@ pub struct Summary {
     pub counts: Counts,
     /// Comparisons by checker.
     pub checks: BTreeMap<String, u64>,
+    /// How often each probe was passed, those included that never were.
+    pub probes: BTreeMap<String, u64>,
+    /// Whether a probe that was never passed fails the sweep.
+    pub require_probes: bool,
     /// CPU time of all universes, in microseconds, each played once.
     pub cpu_us: u64,
     /// CPU time of playing universes again, in microseconds.
@@ -91,6 +95,11 @@ pub struct Summary {
     pub failures: Vec<Failure>,
 }
 
+/// Whether probes may be left to other shards.
+fn partial_probes(partial: bool, parts: &[Part]) -> bool {
+    partial && parts.iter().any(|part| part.shard.of() > 1)
+}
+
 impl Summary {
     /// Adds a universe, which was played once or twice.
     pub(super) fn add(&mut self, report: &Report, twice: bool) {
@@ -101,6 +110,12 @@ impl Summary {
         self.counts.add(&report.counts);
         for (checker, comparisons) in &report.checks {
             *self.checks.entry(checker.clone()).or_default() += comparisons;
+        }
+        if self.probes.is_empty() {
+            self.probes = engine::probe::all().into_iter().map(|probe| (probe.name.to_string(), 0)).collect();
+        }
+        for (probe, passes) in &report.probes {
+            *self.probes.entry(probe.clone()).or_default() += passes;
         }
         self.cpu_us += once;
         self.twice_cpu_us += report.cpu_us - once;
@@ -120,6 +135,8 @@ impl Summary {
             scenarios,
             counts,
             checks,
+            probes,
+            require_probes,
             cpu_us,
             twice_cpu_us,
             cpu_us_p50: _,
@@ -143,6 +160,10 @@ impl Summary {
         for (checker, comparisons) in checks {
             *self.checks.entry(checker).or_default() += comparisons;
         }
+        for (probe, passes) in probes {
+            *self.probes.entry(probe).or_default() += passes;
+        }
+        self.require_probes |= require_probes;
         self.cpu_us += cpu_us;
         self.twice_cpu_us += twice_cpu_us;
         self.cpu_us_histogram.merge(&cpu_us_histogram);
@@ -200,6 +221,11 @@ impl Summary {
         self.overrides.faults.unwrap_or_default() == FaultsMode::Full
     }
 
+    /// The probes that were never passed.
+    pub fn silent_probes(&self) -> Vec<&str> {
+        self.probes.iter().filter(|(_, passes)| **passes == 0).map(|(probe, _)| probe.as_str()).collect()
+    }
+
     /// What is wrong with the sweep as a whole. That shards are missing is not, if it is `partial`.
     pub fn problems(&self, partial: bool) -> Vec<String> {
         /// More are not listed one by one.
@@ -207,6 +233,10 @@ impl Summary {
         let mut problems = Vec::new();
         if self.played == 0 {
             problems.push("vacuous: no universe was played".to_string());
+        }
+        let silent = self.silent_probes();
+        if self.require_probes && !partial_probes(partial, &self.parts) && !silent.is_empty() {
+            problems.push(format!("vacuous: {} probes were never passed: {}", silent.len(), silent.join(", ")));
         }
         let missing = self.missing();
         if !partial && !missing.is_empty() {
@@ -227,7 +257,8 @@ impl Summary {
     /// missing shards has failed, unless it is `partial`.
     pub fn exit_code(&self, partial: bool) -> u8 {
         let mut codes: BTreeSet<u8> = self.failures.iter().map(|failure| failure.outcome.exit_code()).collect();
-        if self.played == 0 {
+        let silent = self.require_probes && !partial_probes(partial, &self.parts) && !self.silent_probes().is_empty();
+        if self.played == 0 || silent {
             codes.insert(VACUOUS);
         }
         if !partial && !self.missing().is_empty() {

@@ -53,7 +53,13 @@ impl Summary {
         if self.hostile() && !missing.is_empty() {
             row("", format!("never fired: {}", missing.join(", ")));
         }
+        let under = number(counts.committed_under_fault);
+        row("", format!("{} writes committed, {under} of them while something was wrong", number(counts.committed)));
         row("checked", by_name(&self.checks));
+        let silent = self.silent_probes();
+        let never = if silent.is_empty() { String::new() } else { format!("; never: {}", silent.join(", ")) };
+        let reached = self.probes.len() - silent.len();
+        row("probes", format!("{reached} of {} passed{never}", self.probes.len()));
         row("determinism", self.determinism());
         if self.played > 0 {
             row("confidence", self.confidence());

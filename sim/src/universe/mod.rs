@@ -4,52 +4,53 @@
 //! [`Universe`], which all tasks of the thread reach; what happens is hashed into a digest as it happens.
 
 mod client;
+mod damage;
+mod episode;
+mod film;
 mod observe;
+mod packet;
 mod phases;
 mod process;
 mod reigns;
 mod schedule;
 mod signal;
 mod time;
+mod trigger;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
 
 use checkers::raft::Monitor;
-use engine::node::protocol::{Message, Reply, Request};
+use engine::node::protocol::Reply;
 use engine::node::{Config, GatewayOptions, Input};
 use engine::raft;
 use madsim::runtime::Handle;
 use madsim::task::NodeId;
 use rand_core::Rng as _;
-use scenarios::Scenario;
 use scenarios::streams::stream;
+use scenarios::{DiskFate, End, Fate, FaultKind, MessageFate, Scenario};
 
 use crate::clock::NodeClock;
 use crate::digest::Digest;
 use crate::disk::{self, SimDisk};
-use crate::network::{Address, Delivery, Network, NetworkOptions};
+use crate::film::{Event, What};
+use crate::network::{self, Address, Delivery, Network, NetworkOptions, Sent};
 use crate::story::{Change, Moment};
 use crate::verdict::Finding;
-pub use phases::{Played, run};
+use episode::Episodes;
+use film::Camera;
+pub use packet::Packet;
+use packet::address;
+pub use phases::{Played, run, wreck};
 use reigns::Reigns;
 use schedule::{Action, Timeline};
 use signal::Signal;
-
-/// What travels on the network.
-#[derive(Clone, Debug)]
-pub enum Packet {
-    /// Between nodes.
-    Peer(Message),
-    /// From a client to its gateway.
-    Request(Request),
-    /// Back.
-    Reply(Arc<Reply>),
-}
+use trigger::Triggers;
 
 /// Why a process ended by itself.
 #[derive(Debug)]
@@ -58,23 +59,56 @@ pub enum Death {
     PowerLoss,
     /// The disk failed, and the engine stopped, as it must.
     DiskError(String),
-    /// The engine says that durable data is damaged, which no fault of the scenario explains.
+    /// The engine says that durable data are damaged.
     Corruption(String),
+    /// The engine says that it has lost what it had promised.
+    Forgot(String),
+}
+
+impl fmt::Display for Death {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::PowerLoss => f.write_str("the power is gone, in the middle of a step"),
+            Self::DiskError(error) => write!(f, "the disk failed: {error}"),
+            Self::Corruption(error) => write!(f, "durable data are damaged: {error}"),
+            Self::Forgot(error) => write!(f, "it has forgotten something: {error}"),
+        }
+    }
 }
 
 /// The place of a node, which outlives its processes.
 pub struct Slot {
     /// Its disk, as the next process gets it.
     pub disk: SimDisk,
-    clock: NodeClock,
+    clock: Cell<NodeClock>,
+    /// Wakes the task that ticks, when the clock has jumped.
+    clock_signal: Signal,
     /// What has arrived and not been taken.
     pub inbox: RefCell<VecDeque<Input>>,
     /// Wakes the process when something has arrived.
     pub signal: Signal,
     process: Cell<Option<NodeId>>,
     lives: Cell<u32>,
+    /// How often it became a leader.
+    reigns: Cell<u64>,
     up: Cell<bool>,
     paused: Cell<bool>,
+    /// Whether its log was damaged since it was opened.
+    rotten: Cell<bool>,
+    /// Whether it is recovering from the loss of its log.
+    recovering: Cell<bool>,
+    /// How far its log was on disk when it may have lost some of it without noticing; 0 when it has not. It may notice yet.
+    forgotten: Cell<u64>,
+    /// Whether its disk was ever damaged.
+    hurt: Cell<bool>,
+    /// Whether an image of its disk is kept that knows of every amnesia it had.
+    image: Cell<bool>,
+    /// Whether it has stored what it has not sent so far.
+    sending: Cell<bool>,
+    /// Whether it leads.
+    leads: Cell<bool>,
+    /// Whether it is down for good.
+    gone: Cell<bool>,
     /// Until when its disk answers nothing.
     pub stalled_until: Cell<u64>,
     /// Asks the process for the digest of its state.
@@ -103,17 +137,33 @@ pub struct Universe {
     /// Wakes the task that delivers messages.
     sent: Signal,
     digest: RefCell<Digest>,
+    /// When the last event was.
+    last_ns: Cell<u64>,
     monitor: RefCell<Monitor>,
     /// The first thing that was found wrong while it happened.
     violation: RefCell<Option<Finding>>,
     /// Wakes the phases when something was found wrong.
     found: Signal,
     timeline: Timeline,
+    triggers: Triggers,
+    episodes: Episodes,
     reigns: Reigns,
     /// The terms that had a leader.
     leaders: RefCell<BTreeSet<u64>>,
     /// What happened to the nodes.
     story: RefCell<Vec<Moment>>,
+    /// When something was wrong, from and to, in nanoseconds.
+    troubles: RefCell<Vec<(u64, u64)>>,
+    /// When the faults stopped.
+    peace: Cell<Option<u64>>,
+    /// The log position at which the tables have had their first content.
+    filled: Cell<Option<u64>>,
+    /// The abstract states of the cluster so far, if they are kept.
+    states: RefCell<Option<BTreeSet<u64>>>,
+    /// What each node was at the last look: role, term, last index, commit index.
+    nature: RefCell<Vec<[u64; 4]>>,
+    /// Films the run, if it was asked for.
+    camera: RefCell<Option<Camera>>,
     statements: RefCell<BTreeMap<String, Arc<str>>>,
     /// Faults that fired, by kind.
     pub faults: RefCell<BTreeMap<&'static str, u64>>,
@@ -140,28 +190,40 @@ mod event {
     pub const PHASE: u8 = 7;
 }
 
+impl Slot {
+    /// Whether its log may not be what it was: from the damage until it is whole, or reinstated.
+    fn is_damaged(&self) -> bool {
+        self.rotten.get() || self.recovering.get() || self.forgotten.get() > 0
+    }
+}
+
 impl Universe {
     /// Sets up the universe of this thread.
-    fn begin(scenario: Rc<Scenario>) -> Rc<Self> {
+    fn begin(scenario: Rc<Scenario>, watch: Watch) -> Rc<Self> {
         let seed = scenario.seed;
         let nodes = (1..=scenario.nodes)
             .map(|id| {
-                let disk = SimDisk::new(disk_options(&scenario), stream(seed, "disk", u64::from(id)));
-                // Before time begins, when nothing fails.
-                disk.set_faults_enabled(false);
-                engine::node::format(&disk).expect("a new disk can be formatted");
-                disk.set_faults_enabled(true);
-                disk.take_busy_us();
+                let disk = formatted_disk(&scenario, id);
                 let clock = scenario.clocks[usize::from(id) - 1];
                 Slot {
                     disk,
-                    clock: NodeClock::new(clock.skew_us, clock.drift_ppm),
+                    clock: Cell::new(NodeClock::new(clock.skew_us, clock.drift_ppm)),
+                    clock_signal: Signal::default(),
                     inbox: RefCell::default(),
                     signal: Signal::default(),
                     process: Cell::new(None),
                     lives: Cell::new(0),
+                    reigns: Cell::new(0),
                     up: Cell::new(false),
                     paused: Cell::new(false),
+                    rotten: Cell::new(false),
+                    recovering: Cell::new(false),
+                    forgotten: Cell::new(0),
+                    hurt: Cell::new(false),
+                    image: Cell::new(false),
+                    gone: Cell::new(false),
+                    sending: Cell::new(false),
+                    leads: Cell::new(false),
                     stalled_until: Cell::new(0),
                     wanted: Cell::new(false),
                     state: Cell::new(None),
@@ -179,20 +241,40 @@ impl Universe {
             duplicate_ppm: options.duplicate_ppm,
             reorder_ppm: options.reorder_ppm,
             reorder_us: options.reorder_us,
+            replay_ppm: options.replay_ppm,
+            replay_us: options.replay_us,
         };
+        let mut network = Network::new(options, stream(seed, "network", 0).next_u64());
+        for fate in &scenario.fates {
+            if let Some((name, fate)) = message_fate(fate) {
+                network.set_fate(name, fate);
+            }
+        }
+        if watch.decisions {
+            network.keep_decisions();
+        }
         let universe = Rc::new(Self {
-            network: RefCell::new(Network::new(options, stream(seed, "network", 0))),
+            network: RefCell::new(network),
             nodes,
             mailboxes: RefCell::default(),
             sent: Signal::default(),
             digest: RefCell::new(Digest::new()),
+            last_ns: Cell::new(0),
             monitor: RefCell::new(Monitor::new(usize::from(scenario.nodes) + 1)),
             violation: RefCell::default(),
             found: Signal::default(),
             timeline: Timeline::default(),
-            reigns: Reigns::new(stream(seed, "reigns", 0)),
+            triggers: Triggers::default(),
+            episodes: Episodes::new(stream(seed, "episodes", 0).next_u64()),
+            reigns: Reigns::new(stream(seed, "reigns", 0).next_u64()),
             leaders: RefCell::default(),
             story: RefCell::default(),
+            troubles: RefCell::default(),
+            peace: Cell::new(None),
+            filled: Cell::new(None),
+            states: RefCell::new(watch.states.then(BTreeSet::new)),
+            nature: RefCell::new(vec![[0; 4]; usize::from(scenario.nodes)]),
+            camera: RefCell::new(watch.film.then(|| Camera::new(scenario.nodes))),
             statements: RefCell::default(),
             faults: RefCell::default(),
             scenario,
@@ -219,6 +301,17 @@ impl Universe {
         }
     }
 
+    /// What can be had of this thread's universe after a panic: the number of events, the time of the last, and the film.
+    fn rescue() -> Option<(u64, u64, Vec<Event>)> {
+        UNIVERSE.with(|universe| {
+            let universe = universe.try_borrow().ok()?;
+            let universe = universe.as_ref()?;
+            let events = universe.digest.try_borrow().map_or(0, |digest| digest.events());
+            let camera = universe.camera.try_borrow_mut().ok().and_then(|mut camera| camera.take());
+            Some((events, universe.last_ns.get(), camera.map(Camera::into_events).unwrap_or_default()))
+        })
+    }
+
     /// The universe of this thread.
     fn current() -> Rc<Self> {
         UNIVERSE.with_borrow(|universe| Rc::clone(universe.as_ref().expect("a process runs in a universe")))
@@ -243,14 +336,24 @@ impl Universe {
                 max_bytes_per_append: options.max_bytes_per_append as usize,
                 max_inflight_entries: u64::from(options.max_inflight) * u64::from(options.max_entries_per_append),
             },
-            gateway: GatewayOptions { resend_ticks: u64::from(options.election_ticks), ..GatewayOptions::default() },
+            gateway: GatewayOptions {
+                resend_ticks: u64::from(options.election_ticks),
+                cached_statements: options.cached_statements as usize,
+                ..GatewayOptions::default()
+            },
             flush_every: u64::from(options.flush_every),
             retention: options.retention,
+            buggify: self.scenario.buggify,
         }
     }
 
     /// Something has happened to a node.
     fn tell(&self, node: u8, change: Change) {
+        match change {
+            Change::Pauses => self.film(Some(node), || What::Pauses),
+            Change::Resumes => self.film(Some(node), || What::Resumes),
+            Change::Starts | Change::Stops | Change::Leads => {}
+        }
         self.story.borrow_mut().push(Moment { at_us: time::now_ns() / 1_000, node, change });
     }
 
@@ -259,9 +362,12 @@ impl Universe {
         let slot = self.node(id);
         slot.lives.set(slot.lives.get() + 1);
         slot.up.set(true);
+        slot.sending.set(false);
+        slot.leads.set(false);
         slot.state.set(None);
         self.tell(id, Change::Starts);
         self.event(event::LIFE, &[u64::from(id), u64::from(slot.lives.get())]);
+        self.film(Some(id), || What::Starts { life: slot.lives.get() });
         slot.lives.get()
     }
 
@@ -275,19 +381,32 @@ impl Universe {
         let slot = self.node(id);
         self.tell(id, Change::Stops);
         self.event(event::DEATH, &[u64::from(id)]);
+        self.film(Some(id), || What::Stops { why: death.to_string() });
         tracing::info!(id, ?death, "the process has ended");
         slot.up.set(false);
         slot.inbox.borrow_mut().clear();
         match death {
-            Death::PowerLoss => self.count("crash mid-step"),
+            Death::PowerLoss => {
+                engine::probe!("the power went between two disk operations of a step");
+                self.count("crash mid-step");
+                // Somebody sees to the power, unless the scenario does.
+                self.plan(time::now_ns() + self.scenario.restart_us * 1_000, Action::Restart(id));
+            }
             Death::DiskError(_) => {
                 slot.disk.process_crash();
                 self.count("stop on disk error");
                 self.plan(time::now_ns() + self.scenario.restart_us * 1_000, Action::Restart(id));
             }
-            Death::Corruption(message) => {
+            Death::Corruption(message) | Death::Forgot(message) => {
                 slot.disk.process_crash();
-                self.report("durability", "corruption", message, Vec::new(), Some(id));
+                // The next life begins with the loss.
+                slot.rotten.set(true);
+                if self.explains_damage(id) {
+                    self.count("stop on damage");
+                    self.plan(time::now_ns() + self.scenario.restart_us * 1_000, Action::Restart(id));
+                } else {
+                    self.report("durability", "corruption", message, Vec::new(), Some(id));
+                }
             }
         }
     }
@@ -296,9 +415,20 @@ impl Universe {
     pub fn crash(&self, id: u8, power_loss: bool) {
         let slot = self.node(id);
         if slot.up.replace(false) {
+            if slot.sending.get() {
+                engine::probe!("a node crashed between its sync and its messages");
+                if slot.leads.get() {
+                    engine::probe!("a leader crashed between its sync and its messages");
+                }
+            }
+            if slot.recovering.get() {
+                engine::probe!("a recovering node crashed");
+            }
             self.count(if power_loss { "power loss" } else { "process crash" });
             self.tell(id, Change::Stops);
             self.event(event::DEATH, &[u64::from(id), u64::from(power_loss)]);
+            let why = if power_loss { "the power is gone" } else { "the process is killed" };
+            self.film(Some(id), || What::Stops { why: why.to_string() });
             self.resume(id);
             if let Some(process) = slot.process.get() {
                 Handle::current().kill(process);
@@ -317,6 +447,9 @@ impl Universe {
         let slot = self.node(id);
         if slot.up.get() {
             slot.disk.call_off_crash();
+            return;
+        }
+        if slot.gone.get() {
             return;
         }
         self.count("restart");
@@ -354,10 +487,12 @@ impl Universe {
         *self.faults.borrow_mut().entry(kind).or_default() += 1;
     }
 
-    /// Adds an event to the digest.
+    /// Adds an event to the digest, and the moment at which it happens.
     fn event(&self, kind: u8, parts: &[u64]) {
         let mut digest = self.digest.borrow_mut();
-        digest.event(kind, &[time::now_ns()]);
+        let now = time::now_ns();
+        self.last_ns.set(now);
+        digest.event(kind, &[now]);
         digest.event(kind, parts);
     }
 
@@ -365,6 +500,7 @@ impl Universe {
     fn report(&self, checker: &str, anomaly: &str, message: String, evidence: Vec<String>, node: Option<u8>) {
         let mut violation = self.violation.borrow_mut();
         if violation.is_none() {
+            self.film(node, || What::Violation { text: message.clone() });
             *violation = Some(Finding { node, ..self.finding(checker, anomaly, message, evidence) });
             self.found.notify();
         }
@@ -372,12 +508,22 @@ impl Universe {
 
     /// Sends a packet.
     pub fn send(&self, from: Address, to: Address, packet: Packet) {
+        let (kind, term, fingerprint) = (packet.kind(), packet.term(), packet.fingerprint());
+        self.digest.borrow_mut().event(event::SEND, &[address(from), address(to), fingerprint]);
+        let filmed = self.camera.borrow().is_some().then(|| packet.text());
         let mut network = self.network.borrow_mut();
         let before = network.next_due();
-        self.digest.borrow_mut().event(event::SEND, &[address(from), address(to), fingerprint(&packet)]);
-        network.send(time::now_ns(), from, to, packet);
+        let sent = if self.loses(from, to, kind) {
+            Sent::Lost
+        } else {
+            network.send(time::now_ns(), from, to, kind as u8, packet)
+        };
         if network.next_due() != before {
             self.sent.notify();
+        }
+        drop(network);
+        if let Some(text) = filmed {
+            self.film_sent(from, to, kind, term, text, sent);
         }
     }
 
@@ -387,8 +533,13 @@ impl Universe {
             self.sent.wait_until(|| self.network.borrow().next_due()).await;
             loop {
                 // The borrow ends before the delivery, which wakes others.
-                let delivery = self.network.borrow_mut().pop_due(time::now_ns());
-                let Some(Delivery { from, to, message, .. }) = delivery else { break };
+                let due = self.network.borrow_mut().pop_due(time::now_ns());
+                let Some((delivery, blocked)) = due else { break };
+                self.film_arrival(&delivery, blocked);
+                if blocked.is_some() {
+                    continue;
+                }
+                let Delivery { from, to, message, .. } = delivery;
                 self.event(event::DELIVER, &[address(from), address(to)]);
                 match (to, message) {
                     (Address::Node(id), Packet::Peer(message)) => {
@@ -446,8 +597,70 @@ impl Universe {
 
     /// A node's clock.
     pub fn clock(&self, id: u8) -> NodeClock {
-        self.node(id).clock
+        self.node(id).clock.get()
     }
+}
+
+/// What is kept of a run, beside what it comes to.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Watch {
+    /// Every event.
+    pub film: bool,
+    /// The decisions of the dice, as fates.
+    pub decisions: bool,
+    /// The abstract states of the cluster, as hashes.
+    pub states: bool,
+}
+
+/// A fate as the network has it, if it is about a message.
+fn message_fate(fate: &Fate) -> Option<(network::Name, network::Fate)> {
+    let Fate::Message { from, to, kind, count, what } = *fate else { return None };
+    let end = |end: End| match end {
+        End::Node(id) => Address::Node(id),
+        End::Client(id) => Address::Client(id),
+    };
+    let fate = match what {
+        MessageFate::Lost => network::Fate::Lost,
+        MessageFate::Late { by_us } => network::Fate::Late(by_us),
+        MessageFate::Again { after_us } => network::Fate::Again(after_us),
+    };
+    Some(((end(from), end(to), kind as u8, count), fate))
+}
+
+/// The disk of a node, formatted before time begins.
+fn formatted_disk(scenario: &Scenario, id: u8) -> SimDisk {
+    let options = &scenario.disk;
+    let device = disk::DeviceOptions {
+        sector: options.sector,
+        rot_read_ppm: options.rot_read_ppm,
+        misdirect_read_ppm: options.misdirect_read_ppm,
+        sync_failure_drops_ppm: options.drop_on_sync_failure_ppm,
+        crash_in_flight_ppm: options.crash_in_flight_ppm,
+    };
+    let dice = stream(scenario.seed, "disk", u64::from(id));
+    let disk = SimDisk::on_device(disk_options(scenario), device, dice);
+    disk.set_faults_enabled(false);
+    engine::node::format(&disk).expect("a new disk can be formatted");
+    disk.set_faults_enabled(true);
+    disk.take_busy_us();
+    for fate in &scenario.fates {
+        if let Fate::Disk { node, what, count } = *fate
+            && node == id
+        {
+            disk.decide(match what {
+                DiskFate::ReadFails => disk::Decision::ReadFailed(count),
+                DiskFate::ReadRots => disk::Decision::ReadRotted(count),
+                DiskFate::ReadMisdirected => disk::Decision::ReadMisdirected(count),
+                DiskFate::WriteFails => disk::Decision::WriteFailed(count),
+                DiskFate::SyncFails => disk::Decision::SyncFailed(count),
+                DiskFate::PagesDropped => disk::Decision::PagesDropped(count),
+                DiskFate::PowerGone => disk::Decision::CrashedInFlight(count),
+            });
+        }
+    }
+    let misdirects = |kind: &FaultKind| matches!(kind, FaultKind::Misdirect { node, .. } if *node == id);
+    disk.remember_writes(scenario.faults.iter().any(|fault| misdirects(&fault.kind)));
+    disk
 }
 
 fn disk_options(scenario: &Scenario) -> disk::DiskOptions {
@@ -464,40 +677,5 @@ fn disk_options(scenario: &Scenario) -> disk::DiskOptions {
         keep_unsynced_ppm: 1_000_000 - options.lose_unsynced_ppm,
         tear: options.tear_ppm > 0,
         keep_directory_ppm: 1_000_000 - options.lose_dir_ppm,
-    }
-}
-
-/// An address as a number.
-fn address(address: Address) -> u64 {
-    match address {
-        Address::Node(id) => u64::from(id),
-        Address::Client(id) => 1 << 32 | u64::from(id),
-    }
-}
-
-/// What tells one packet from another, without looking at all of its bytes.
-fn fingerprint(packet: &Packet) -> u64 {
-    match packet {
-        Packet::Peer(Message::Raft(envelope)) => {
-            let (kind, detail) = match &envelope.message {
-                raft::Message::PreVote { last_index, .. } => (1, *last_index),
-                raft::Message::PreVoteGranted => (2, 0),
-                raft::Message::Vote { last_index, .. } => (3, *last_index),
-                raft::Message::VoteGranted => (4, 0),
-                raft::Message::Append(raft::Append { prev_index, entries, commit, .. }) => {
-                    (5, prev_index << 40 ^ (entries.len() as u64) << 20 ^ commit)
-                }
-                raft::Message::AppendAccepted { matched, .. } => (6, *matched),
-                raft::Message::AppendRejected { prev_index, .. } => (7, *prev_index),
-                raft::Message::ReadIndex { token } => (8, *token),
-                raft::Message::ReadIndexResponse { index, .. } => (9, *index),
-                raft::Message::Commit { index, .. } => (10, *index),
-                raft::Message::NewerTerm => (11, 0),
-            };
-            kind << 60 ^ envelope.term << 48 ^ detail
-        }
-        Packet::Peer(Message::Propose { command, .. }) => 12 << 60 ^ xxhash_rust::xxh3::xxh3_64(command) >> 4,
-        Packet::Request(request) => 13 << 60 ^ request.client << 32 ^ request.request,
-        Packet::Reply(reply) => 14 << 60 ^ reply.client << 32 ^ reply.request,
     }
 }

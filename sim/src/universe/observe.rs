@@ -5,9 +5,12 @@ use engine::disk::Disk;
 use engine::node::{Node, Ready};
 use engine::raft::{Entry, Payload, Role};
 use engine::storage::Storage;
+use scenarios::When;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{Universe, event};
+use super::schedule::Action;
+use super::{Universe, event, time};
+use crate::film::What;
 use crate::story::Change;
 
 /// A hash of what an entry holds.
@@ -40,12 +43,19 @@ impl Universe {
     /// A node has made durable what it had to, and will send what `ready` holds when its disk is done.
     pub fn observe<D: Disk, S: Storage>(&self, node: &Node<D, S>, ready: &Ready) {
         let (raft, id) = (node.raft(), usize::from(node.id()));
+        let syncs = self.node(node.id()).disk.counters().syncs;
+        self.happened(|when| matches!(when, When::Synced { node: n, count } if n == node.id() && count <= syncs));
         if let Some((first, last)) = ready.persisted {
+            self.happened(|when| matches!(when, When::Appended { node: n, index } if n == node.id() && index <= last));
             let entries = raft.entries(first, last).iter().map(content);
             let mut monitor = self.monitor.borrow_mut();
             let result = monitor.appended(id, first, entries).and_then(|()| monitor.persisted(id, last));
             drop(monitor);
             self.judge(result, node.id());
+            let slot = self.node(node.id());
+            if last >= slot.forgotten.get() {
+                slot.forgotten.set(0);
+            }
         }
         self.observe_role(node);
         if let Some((last, _)) = ready.applied.last() {
@@ -61,11 +71,22 @@ impl Universe {
                 &[u64::from(node.id()), *last, ready.applied.iter().fold(0, |sum, (_, o)| sum ^ o)],
             );
             self.node(node.id()).applied.set(*last);
+            let decided = ready.applied.iter().fold(0, |sum, (_, o)| sum ^ o);
+            self.film(Some(node.id()), || What::Applies { last: *last, decided });
+            self.happened(|when| matches!(when, When::Applied { node: n, index } if n == node.id() && index <= *last));
         }
-        if self.node(node.id()).wanted.replace(false)
-            && let Ok(digest) = node.machine().store().digest()
-        {
-            self.node(node.id()).state.set(Some((node.machine().applied(), digest)));
+        if self.node(node.id()).wanted.replace(false) {
+            match node.machine().store().digest() {
+                Ok(digest) => self.node(node.id()).state.set(Some((node.machine().applied(), digest))),
+                // The store has found damage, and refuses all further work: an operator starts the process again.
+                Err(error) => {
+                    tracing::info!(node = node.id(), %error, "the state cannot be read");
+                    self.count("stop on damage");
+                    let id = node.id();
+                    self.plan(time::now_ns(), Action::Crash { node: id, power_loss: false });
+                    self.plan(time::now_ns() + self.scenario.restart_us * 1_000, Action::Restart(id));
+                }
+            }
         }
     }
 
@@ -76,15 +97,81 @@ impl Universe {
         if let Some(candidate) = raft.vote() {
             result = result.and_then(|()| monitor.vote(id, raft.term(), u64::from(candidate)));
         }
-        if raft.role() == Role::Leader {
+        let leads = raft.role() == Role::Leader;
+        self.node(node.id()).leads.set(leads);
+        if leads && (1..=self.scenario.nodes).any(|other| other != node.id() && self.node(other).leads.get()) {
+            engine::probe!("two nodes believe that they lead");
+        }
+        if leads {
             if self.leaders.borrow_mut().insert(raft.term()) {
                 self.tell(node.id(), Change::Leads);
-                self.note_leader(node.id());
+                self.note_leader(node.id(), raft.term());
+                let slot = self.node(node.id());
+                slot.reigns.set(slot.reigns.get() + 1);
+                let reigns = slot.reigns.get();
+                self.happened(
+                    |when| matches!(when, When::Leads { node: n, count } if n == node.id() && count <= reigns),
+                );
             }
             result = result.and_then(|()| monitor.leader(id, raft.term()));
         }
         drop(monitor);
         self.judge(result, node.id());
+        if self.node(node.id()).recovering.replace(node.is_recovering()) && !node.is_recovering() {
+            self.count("reinstated");
+            self.film(Some(node.id()), || What::Note { text: format!("n{} votes again", node.id()) });
+        }
+        if self.states.borrow().is_some() {
+            let role = match raft.role() {
+                Role::Follower { leader: None } => 1,
+                Role::Follower { leader: Some(_) } => 2,
+                Role::PreCandidate => 3,
+                Role::Candidate => 4,
+                Role::Leader => 5,
+            };
+            self.note_nature(node.id(), [role, raft.term(), raft.last_index(), raft.commit_index()]);
+        }
+        if self.camera.borrow().is_some() {
+            let role = match raft.role() {
+                _ if node.is_recovering() => "recovering",
+                Role::Follower { .. } => "follower",
+                Role::PreCandidate => "pre-candidate",
+                Role::Candidate => "candidate",
+                Role::Leader => "leader",
+            };
+            let log = [raft.last_index(), raft.commit_index(), node.machine().applied(), raft.term()];
+            self.film_node(node.id(), role, log);
+        }
+    }
+
+    /// Notes the abstract state of the cluster: for each node its role, and how far it is behind the first in term, log and
+    /// commit, roughly; whichever node is which.
+    fn note_nature(&self, id: u8, nature: [u64; 4]) {
+        let mut natures = self.nature.borrow_mut();
+        let place = usize::from(id) - 1;
+        if natures[place] == nature {
+            return;
+        }
+        natures[place] = nature;
+        let first = |part: usize| natures.iter().map(|nature| nature[part]).max().unwrap_or(0);
+        let (term, last, commit) = (first(1), first(2), first(3));
+        let gap = |ahead: u64, of: u64| match ahead - of {
+            0 => 0,
+            1 => 1,
+            2..5 => 2,
+            _ => 3,
+        };
+        let abstracted = |(place, nature): (usize, &[u64; 4])| {
+            let up = u64::from(self.nodes[place].up.get());
+            let gaps = [gap(term, nature[1]), gap(last, nature[2]), gap(commit, nature[3])];
+            gaps.into_iter().fold(nature[0] << 1 | up, |state, gap| state << 2 | gap)
+        };
+        let mut state: Vec<u64> = natures.iter().enumerate().map(abstracted).collect();
+        state.sort_unstable();
+        let bytes: Vec<u8> = state.into_iter().flat_map(u64::to_le_bytes).collect();
+        if let Some(states) = &mut *self.states.borrow_mut() {
+            states.insert(xxh3_64(&bytes));
+        }
     }
 
     fn judge(&self, result: Result<(), Violation>, node: u8) {

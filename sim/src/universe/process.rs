@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::rc::Rc;
 
 use engine::disk::ErrorKind;
-use engine::node::{Error, Freshness, Input, Node, Ready, Repair};
+use engine::node::{Error, Freshness, Input, Node, Ready};
 use engine::storage::{self, BitCask, BitCaskOptions, Memory, Storage};
 use scenarios::StorageOptions;
 use tracing::Instrument;
@@ -47,6 +47,7 @@ fn death(error: Error) -> Death {
             ErrorKind::PowerLoss => Death::PowerLoss,
             _ => Death::DiskError(error.to_string()),
         },
+        Error::Forgot(error) => Death::Forgot(error.to_string()),
         error => Death::Corruption(error.to_string()),
     }
 }
@@ -60,9 +61,7 @@ async fn run_on<S: Storage>(
 ) -> Result<Infallible, Error> {
     let seed = universe.life_seed(id, life);
     let mut node = Node::open(universe.config(id), disk.clone(), seed, open)?;
-    if matches!(node.repaired(), Repair::LogLost(_)) {
-        universe.monitor.borrow_mut().forgot(usize::from(id));
-    }
+    universe.note_opened(id, node.repaired(), node.is_recovering());
     wait_for_disk(universe, id, disk).await;
     universe.observe_restart(&node);
     madsim::task::spawn_local(tick(Rc::clone(universe), id));
@@ -80,7 +79,9 @@ async fn run_on<S: Storage>(
             universe.observe_write(&node);
             more = node.ready(&mut ready)?;
             universe.observe(&node, &ready);
+            universe.node(id).sending.set(!ready.messages.is_empty() || !ready.replies.is_empty());
             wait_for_disk(universe, id, disk).await;
+            universe.node(id).sending.set(false);
             for message in ready.messages.drain(..) {
                 let to = message.to();
                 universe.send(Address::Node(id), Address::Node(to), Packet::Peer(message));
@@ -102,17 +103,20 @@ async fn wait_for_disk(universe: &Universe, id: u8, disk: &SimDisk) {
     }
 }
 
-/// Ticks by the node's own clock, which is skewed and drifts.
+/// Ticks by the node's own clock, which is skewed, drifts and jumps.
 async fn tick(universe: Rc<Universe>, id: u8) {
     let period = u64::from(universe.scenario.engine.tick_ms) * 1_000_000;
-    let clock = universe.clock(id);
-    let mut due = clock.local(time::now_ns()) + period;
+    let mut due = universe.clock(id).local(time::now_ns()) + period;
     loop {
-        time::sleep_until_ns(clock.universe(due)).await;
-        if !universe.clock_stands_still(id) {
+        universe.node(id).clock_signal.wait_until(|| Some(universe.clock(id).universe(due))).await;
+        if universe.clock_stands_still(id) {
+            if universe.node(id).leads.get() {
+                engine::probe!("time stands still for a leader");
+            }
+        } else {
             universe.deliver(id, Input::Tick);
         }
-        // A process that was paused does not make up for the ticks it missed.
-        due = (due + period).max(clock.local(time::now_ns()));
+        // A process that was paused, or whose clock leapt ahead, does not make up for the ticks it missed.
+        due = (due + period).max(universe.clock(id).local(time::now_ns()));
     }
 }

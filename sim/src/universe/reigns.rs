@@ -5,12 +5,10 @@
 //! acknowledgements: figure 8 of the Raft paper, and its relatives. For some the clock stands still meanwhile: they do not
 //! notice, and go on as leaders beside their successor for as long as their clients come to them.
 
-use std::cell::{Cell, RefCell};
-
-use rand_chacha::ChaCha8Rng;
-use rand_core::Rng as _;
+use std::cell::Cell;
 
 use super::{Universe, time};
+use crate::draw::{Dice, Draw, below};
 use crate::network::{Endpoints, Partition, PartitionId};
 
 /// How much longer one reign of four is.
@@ -18,7 +16,7 @@ const LONGER: u32 = 20;
 
 /// The reign of the present leader, and the exile of the one before.
 pub struct Reigns {
-    rng: RefCell<ChaCha8Rng>,
+    seed: u64,
     /// After how many messages most leaders are alone at most, while reigns are short.
     pub longest: Cell<Option<u32>>,
     leader: Cell<Option<Leader>>,
@@ -41,10 +39,10 @@ struct Leader {
 }
 
 impl Reigns {
-    /// Reigns are not short so far.
-    pub fn new(rng: ChaCha8Rng) -> Self {
+    /// Reigns are not short so far. The seed names the dice of each.
+    pub fn new(seed: u64) -> Self {
         Self {
-            rng: RefCell::new(rng),
+            seed,
             longest: Cell::new(None),
             leader: Cell::new(None),
             reach: Cell::new(None),
@@ -56,13 +54,11 @@ impl Reigns {
 
 impl Universe {
     /// A node has become the leader of a term.
-    pub fn note_leader(&self, node: u8) {
+    pub fn note_leader(&self, node: u8, term: u64) {
         let Some(longest) = self.reigns.longest.get() else { return };
         self.count("short reigns");
-        let (bits, messages) = {
-            let mut rng = self.reigns.rng.borrow_mut();
-            (rng.next_u64(), (rng.next_u64() % (u64::from(longest) + 1)) as u32)
-        };
+        let mut dice = Dice::of([self.reigns.seed, u64::from(node), term, 0]);
+        let (bits, messages) = (dice.draw(), below(&mut dice, u64::from(longest) + 1) as u32);
         // Some reigns last long enough for clients to see two leaders at work.
         let messages = if (bits >> 32).is_multiple_of(4) { messages * LONGER } else { messages };
         let leader = Leader { node, messages, stops: bits & 1 == 1 };

@@ -80,6 +80,7 @@ impl Cluster {
     pub fn try_start(&mut self, id: NodeId) -> Result<(), Error> {
         let peers = self.hosts.keys().copied().filter(|&peer| peer != id).collect();
         let config = Config {
+            buggify: 0,
             id,
             peers,
             raft: raft::Options::default(),

@@ -234,6 +234,7 @@ fn a_node_that_its_peers_cannot_spare_stops() {
 
 fn config() -> Config {
     Config {
+        buggify: 0,
         id: 1,
         peers: BTreeSet::from([2, 3]),
         raft: raft::Options::default(),

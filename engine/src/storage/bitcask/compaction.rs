@@ -53,6 +53,7 @@ impl<D: Disk> BitCask<D> {
         if record.content_len() > 0 {
             write(record, &mut end)?;
         }
+        probe!("a store was compacted");
         install(disk, paths, &new, FileHeader { generation, base: end })?;
         tracing::debug!(path = paths.data, generation, from = self.end, to = end, "compacted");
         (self.file, self.generation, self.end, self.synced) = (new, generation, end, end);

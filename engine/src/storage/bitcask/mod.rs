@@ -127,6 +127,7 @@ impl<D: Disk> BitCask<D> {
     pub fn open_empty(disk: D, dir: &str, options: BitCaskOptions) -> Result<Self, Error> {
         let (paths, lock) = Self::enter(&disk, dir)?;
         if disk.exists(&paths.data)? {
+            probe!("a store was set aside");
             disk.rename(&paths.data, &paths.damaged)?;
         }
         Self::recover(disk, paths, lock, options)
@@ -142,6 +143,7 @@ impl<D: Disk> BitCask<D> {
 
     fn recover(disk: D, paths: Paths, lock: D::Lock, options: BitCaskOptions) -> Result<Self, Error> {
         if disk.exists(&paths.next)? {
+            probe!("an interrupted compaction left a file");
             tracing::info!(path = paths.next, "removed what an interrupted compaction left");
             disk.remove(&paths.next)?;
         }
@@ -153,6 +155,7 @@ impl<D: Disk> BitCask<D> {
         let file = disk.open(&paths.data)?;
         let Recovered { keydir, generation, end, len } = recovery::recover(&file, &paths.data)?;
         if end < len {
+            probe!("torn record at the tail of the store");
             tracing::info!(path = paths.data, end, cut = len - end, "cut the torn tail");
             file.set_len(end)?;
         }
@@ -307,6 +310,11 @@ impl<D: Disk> Storage for BitCask<D> {
 fn read_value<F: File>(file: &F, path: &str, entry: Entry, value: &mut [u8]) -> Result<(), Error> {
     file.read_at(value, entry.offset)?;
     if crc32fast::hash(value) != entry.crc {
+        // It may be wrong this time only.
+        disk::read_steadily(file, value, entry.offset)?;
+    }
+    if crc32fast::hash(value) != entry.crc {
+        probe!("a value of the store does not match its checksum");
         let reason = format!("the checksum of a value of {} bytes does not match", entry.len);
         return Err(Error::Corrupt { path: path.to_owned(), offset: entry.offset, reason });
     }

@@ -104,7 +104,7 @@ impl<F: File> Reader<'_, F> {
             self.buffer.clear();
             let mut buffer = std::mem::take(&mut self.buffer);
             buffer.resize(count.max(CHUNK).min(self.len - at) as usize, 0);
-            disk::read_again(self.file, &mut buffer, at).map_err(Error::from_read)?;
+            disk::read_steadily(self.file, &mut buffer, at).map_err(Error::from_read)?;
             (self.buffer, self.start) = (buffer, at);
         }
         let from = (at - self.start) as usize;
