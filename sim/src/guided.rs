@@ -1,16 +1,17 @@
 //! Guided search: a sweep that learns.
 //!
-//! Scenarios are bytes ([`scenarios::expand`]), as for a fuzzer. Each run gives *features*: the probes that it passed, by
-//! orders of magnitude, and the abstract states that the cluster was in (who has which role, how far terms, logs and commits are
-//! apart). Bytes that reach a feature which few runs had join the corpus, and later runs are made from it: by other dice, by
-//! taking over whole regions (the network, the faults, the options) or single faults from another member, or by a few random
-//! bytes. Members whose rarest feature is rarest are picked most. Every fourth run is a fresh seed. All is decided by the
-//! first seed: the same search always plays the same universes.
+//! Scenarios are bytes ([`scenarios::expand`]), as for a fuzzer. Each run gives *features*: the probes that it passed, and the
+//! abstract states that the cluster was in (who leads or campaigns, how far terms, logs and commits are apart). For each
+//! feature that few runs have, the search remembers the bytes of the shortest run that had it, by the number of its events.
+//! Three of four runs are made from those: by other dice, by taking over whole regions (the network, the faults, the
+//! options) or single faults from the bytes of another rare feature, or by a few random bytes. The rest are fresh seeds.
+//! All is decided by the first seed: the same search always plays the same universes.
 //!
-//! After AFL's feedback loop (Zalewski) and the rare branches of FairFuzz (Lemieux and Sen, 2018), with the structure of the
-//! bytes known.
+//! After AFL's feedback loop and its favoured inputs (Zalewski), and the rare branches of `FairFuzz` (Lemieux and Sen, 2018),
+//! with the structure of the bytes known.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use arbitrary::Unstructured;
 use scenarios::{Overrides, Scenario, expand, regions};
@@ -25,37 +26,33 @@ use crate::universe::Watch;
 const FAULT: usize = scenarios::FAULT_RECORD;
 const FAULTS_HEADER: usize = scenarios::FAULTS_HEADER;
 
-/// The most members of a corpus; the oldest are forgotten first.
-const CORPUS: usize = 512;
+/// A feature is rare when fewer than one of so many runs had it.
+const RARE: u64 = 20;
 
-/// A feature is rare when so many runs had it, or fewer.
-const RARE: u32 = 3;
-
-/// How many of its rarest features a member is known by.
-const RAREST: usize = 8;
-
-/// From how many members one is picked.
-const CANDIDATES: usize = 6;
+/// From how many rare features the rarest is picked.
+const CANDIDATES: usize = 3;
 
 /// A search.
 pub struct Search {
     dice: Dice,
     next_seed: u64,
     overrides: Overrides,
-    /// How many runs had each feature.
-    seen: BTreeMap<u64, u32>,
-    corpus: Vec<Member>,
+    runs: u64,
+    seen: BTreeMap<u64, Feature>,
     /// Inputs that come before all others.
     given: Vec<Vec<u8>>,
     /// Whether what is learnt is used; without it, every run is a fresh seed.
     guided: bool,
 }
 
-/// Bytes that are worth changing.
-struct Member {
-    input: Vec<u8>,
-    /// The rarest features of its run, when it joined.
-    rare: Vec<u64>,
+/// What is known of a feature.
+struct Feature {
+    /// How many runs had it.
+    runs: u64,
+    /// The number of events of the shortest run that had it.
+    events: u64,
+    /// The bytes of that run.
+    input: Rc<[u8]>,
 }
 
 /// One run of a search.
@@ -72,12 +69,12 @@ impl Search {
     /// A search from a seed. Its fresh seeds count from there.
     pub fn new(seed: u64, overrides: Overrides, guided: bool) -> Self {
         let dice = Dice::of([seed, 0, 0, 0x6775_6964_6564]);
-        Self { dice, next_seed: seed, overrides, seen: BTreeMap::new(), corpus: Vec::new(), given: Vec::new(), guided }
+        Self { dice, next_seed: seed, overrides, runs: 0, seen: BTreeMap::new(), given: Vec::new(), guided }
     }
 
-    /// How many features were seen, and how many members the corpus has.
+    /// How many features were seen, and how many of them are rare.
     pub fn progress(&self) -> (usize, usize) {
-        (self.seen.len(), self.corpus.len())
+        (self.seen.len(), self.rare().len())
     }
 
     /// Begins with the members of an earlier search or a fuzzer.
@@ -85,9 +82,9 @@ impl Search {
         self.given.push(input);
     }
 
-    /// The members of the corpus.
-    pub fn inputs(&self) -> impl Iterator<Item = &[u8]> {
-        self.corpus.iter().map(|member| member.input.as_slice())
+    /// The bytes that are worth changing: those of rare features.
+    pub fn inputs(&self) -> BTreeSet<Rc<[u8]>> {
+        self.rare().into_iter().map(|feature| Rc::clone(&feature.input)).collect()
     }
 
     /// The bytes of the next run.
@@ -95,18 +92,23 @@ impl Search {
         if let Some(input) = self.given.pop() {
             return input;
         }
-        if !self.guided || self.corpus.is_empty() || below(&mut self.dice, 4) == 0 {
-            let seed = self.next_seed;
-            self.next_seed = self.next_seed.wrapping_add(1);
-            return expand(seed);
+        let fresh = !self.guided || below(&mut self.dice, 4) == 0;
+        let (Some(input), Some(other)) = (self.pick(), self.pick()) else { return self.fresh() };
+        if fresh {
+            return self.fresh();
         }
-        let (a, b) = (self.pick(), self.pick());
-        let mut input = self.corpus[a].input.clone();
-        let other = if below(&mut self.dice, 3) == 0 { expand(self.dice.draw()) } else { self.corpus[b].input.clone() };
-        for _ in 0..=below(&mut self.dice, 3) {
+        let mut input = input.to_vec();
+        let other = if below(&mut self.dice, 4) == 0 { expand(self.dice.draw()) } else { other.to_vec() };
+        for _ in 0..=below(&mut self.dice, 2) {
             mutate(&mut self.dice, &mut input, &other);
         }
         input
+    }
+
+    fn fresh(&mut self) -> Vec<u8> {
+        let seed = self.next_seed;
+        self.next_seed = self.next_seed.wrapping_add(1);
+        expand(seed)
     }
 
     /// Plays some bytes, and learns from it.
@@ -119,30 +121,33 @@ impl Search {
     /// Learns from a run: how many of its features are new.
     pub fn learn(&mut self, input: Vec<u8>, report: &Report) -> usize {
         let before = self.seen.len();
-        let mut features: Vec<(u32, u64)> = Vec::new();
+        let (input, events): (Rc<[u8]>, u64) = (input.into(), report.counts.events);
+        self.runs += 1;
         for feature in features_of(report) {
-            let runs = self.seen.entry(feature).or_default();
-            *runs += 1;
-            features.push((*runs, feature));
-        }
-        features.sort_unstable();
-        features.truncate(RAREST);
-        let rare = features.first().is_some_and(|(runs, _)| *runs <= RARE);
-        if rare && self.guided {
-            if self.corpus.len() >= CORPUS {
-                self.corpus.remove(0);
+            let new = || Feature { runs: 0, events, input: Rc::clone(&input) };
+            let feature = self.seen.entry(feature).or_insert_with(new);
+            feature.runs += 1;
+            if events < feature.events {
+                (feature.events, feature.input) = (events, Rc::clone(&input));
             }
-            self.corpus.push(Member { input, rare: features.into_iter().map(|(_, feature)| feature).collect() });
         }
         self.seen.len() - before
     }
 
-    /// Of some members at random, the one whose rarest feature is had by the fewest runs.
-    fn pick(&mut self) -> usize {
-        let count = self.corpus.len() as u64;
-        let candidates: Vec<usize> = (0..CANDIDATES).map(|_| below(&mut self.dice, count) as usize).collect();
-        let rarity = |place: &usize| self.corpus[*place].rare.iter().filter_map(|feature| self.seen.get(feature)).min();
-        candidates.into_iter().min_by_key(|place| rarity(place).copied()).expect("there are candidates")
+    fn rare(&self) -> Vec<&Feature> {
+        self.seen.values().filter(|feature| feature.runs * RARE < self.runs).collect()
+    }
+
+    /// The bytes of a rare feature: of some at random, the rarest.
+    fn pick(&mut self) -> Option<Rc<[u8]>> {
+        let count = self.rare().len() as u64;
+        if count == 0 {
+            return None;
+        }
+        let places: Vec<usize> = (0..CANDIDATES).map(|_| below(&mut self.dice, count) as usize).collect();
+        let rare = self.rare();
+        let rarest = places.into_iter().min_by_key(|&place| rare[place].runs)?;
+        Some(Rc::clone(&rare[rarest].input))
     }
 }
 
@@ -158,14 +163,8 @@ pub fn play(input: &[u8], overrides: &Overrides) -> (Scenario, Report) {
 
 /// What a run has reached, as hashes.
 pub fn features_of(report: &Report) -> BTreeSet<u64> {
-    let mut features = report.states.clone();
-    for (name, hits) in &report.probes {
-        // More than seen before counts by powers of four.
-        for magnitude in 0..=hits.ilog2() / 2 {
-            features.insert(xxh3_64(name.as_bytes()) ^ u64::from(magnitude) << 56);
-        }
-    }
-    features
+    let probes = report.probes.keys().map(|name| xxh3_64(name.as_bytes()));
+    report.states.iter().copied().chain(probes).collect()
 }
 
 /// Changes some bytes: the dice, a region, a fault, or a few bytes of a region.
@@ -221,12 +220,10 @@ mod tests {
                 .collect();
             (digests, search.progress())
         };
-        let (digests, (features, corpus)) = search(true);
+        let (digests, (features, rare)) = search(true);
         assert_eq!(search(true).0, digests);
-        assert!(features > 50 && corpus > 5, "{features} features, {corpus} members");
-        let (fresh, (_, none)) = search(false);
-        assert_ne!(fresh, digests);
-        assert_eq!(none, 0);
+        assert!(features > 50 && rare > 5, "{features} features, {rare} rare");
+        assert_ne!(search(false).0, digests);
     }
 
     #[test]

@@ -71,14 +71,14 @@ pub fn sweep_guided(options: &Options) -> Result<Summary, trace::Error> {
                 summary.failures.push(failure);
             }
         }
-        let (features, corpus) = search.progress();
-        bar.set_message(format!("{features} features, {corpus} in the corpus, {} failed", summary.failures.len()));
+        let (features, rare) = search.progress();
+        bar.set_message(format!("{features} features, {rare} rare, {} failed", summary.failures.len()));
     }
     bar.finish_and_clear();
     if let Some(directory) = &options.corpus {
         for input in search.inputs() {
-            let path = directory.join(format!("{:016x}", xxh3_64(input)));
-            files::replace(&path, input).map_err(|reason| trace::Error::Write { path, reason })?;
+            let path = directory.join(format!("{:016x}", xxh3_64(&input)));
+            files::replace(&path, &input).map_err(|reason| trace::Error::Write { path, reason })?;
         }
     }
     summary.skipped = total - summary.played;

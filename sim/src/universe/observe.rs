@@ -144,8 +144,8 @@ impl Universe {
         }
     }
 
-    /// Notes the abstract state of the cluster: for each node its role, and how far it is behind the first in term, log and
-    /// commit, roughly; whichever node is which.
+    /// Notes the abstract state of the cluster: how many lead, campaign and are down, and how far the last is behind the first
+    /// in term, log and commit, roughly.
     fn note_nature(&self, id: u8, nature: [u64; 4]) {
         let mut natures = self.nature.borrow_mut();
         let place = usize::from(id) - 1;
@@ -161,16 +161,13 @@ impl Universe {
             2..5 => 2,
             _ => 3,
         };
-        let abstracted = |(place, nature): (usize, &[u64; 4])| {
-            let up = u64::from(self.nodes[place].up.get());
-            let gaps = [gap(term, nature[1]), gap(last, nature[2]), gap(commit, nature[3])];
-            gaps.into_iter().fold(nature[0] << 1 | up, |state, gap| state << 2 | gap)
-        };
-        let mut state: Vec<u64> = natures.iter().enumerate().map(abstracted).collect();
-        state.sort_unstable();
-        let bytes: Vec<u8> = state.into_iter().flat_map(u64::to_le_bytes).collect();
+        let roles = |role: u64| natures.iter().filter(|nature| nature[0] == role).count().min(2) as u64;
+        let down = (1..=self.scenario.nodes).filter(|&id| !self.node(id).up.get()).count().min(2) as u64;
+        let widest = |part: usize, ahead: u64| natures.iter().map(|n| gap(ahead, n[part])).max().unwrap_or(0);
+        let gaps = [widest(1, term), widest(2, last), widest(3, commit)];
+        let state = [roles(5), roles(4), down].into_iter().chain(gaps).fold(0_u64, |state, part| state << 2 | part);
         if let Some(states) = &mut *self.states.borrow_mut() {
-            states.insert(xxh3_64(&bytes));
+            states.insert(state);
         }
     }
 
