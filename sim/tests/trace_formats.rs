@@ -25,7 +25,11 @@ fn the_schema_in_the_repository_is_that_of_the_code() {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, &text).unwrap();
     }
-    assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+    let kept = std::fs::read_to_string(&path).unwrap();
+    assert!(
+        kept == text,
+        "the types have changed; see the head of this test if that is meant, and think of older traces"
+    );
 }
 
 #[test]
