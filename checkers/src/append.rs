@@ -175,7 +175,7 @@ impl<'a> Inference<'a> {
                         self.reads.push(Read { reader, key: *key, elements, version, own });
                     }
                 }
-                Micro::Read { .. } | Micro::Write { .. } => {}
+                Micro::Read { .. } | Micro::Write { .. } | Micro::ReadRows { .. } => {}
             }
         }
         Ok(())

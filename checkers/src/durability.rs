@@ -31,7 +31,7 @@ pub fn check(
             match micro {
                 Micro::Write { key, .. } => rows.insert(*key),
                 Micro::Append { key, .. } => lists.insert(*key),
-                Micro::Read { .. } | Micro::ReadList { .. } => continue,
+                Micro::Read { .. } | Micro::ReadList { .. } | Micro::ReadRows { .. } => continue,
             };
             writes.push(micro.clone());
         }
@@ -53,6 +53,7 @@ pub fn check(
         snapshot: Some(final_snapshot.unwrap_or(u64::MAX)),
         commit: None,
         historic: false,
+        initial: false,
         operations: rows.chain(lists).collect(),
     });
     match check_versions(&history) {
@@ -86,6 +87,7 @@ mod tests {
             snapshot: Some(id),
             commit: (outcome == Outcome::Ok).then_some(id + 1),
             historic: false,
+            initial: false,
             operations: vec![
                 Micro::Write { key: 1, value: Some(id as i64) },
                 Micro::Append { key: 1, element: id as i64 },

@@ -4,6 +4,8 @@
 //! invoked, so equal times count as concurrent. An outcome that the client does not know is first class: such an
 //! operation may take effect at any time after its invocation, or never.
 //!
+//! Keys and values are numbers; a history that was read from elsewhere has its own words for them in [`Names`].
+//!
 //! The readers take JSON lines, one operation or transaction a line, and reject what is not a well-formed history with
 //! the line and the reason; checkers may rely on a history that was read or passed [`validate`]. They do not judge
 //! the answers themselves.
@@ -73,6 +75,49 @@ pub enum Micro {
         /// The element, unique within the list over the whole history.
         element: i64,
     },
+    /// Read all rows that match a predicate.
+    ReadRows {
+        /// What the rows must match.
+        predicate: Predicate,
+        /// The rows that it saw, by key and value: all that match.
+        rows: Vec<(u64, i64)>,
+    },
+}
+
+/// What a value must be for its row to be in the answer; an absent row matches no predicate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Predicate {
+    /// Every row that exists.
+    Any,
+    /// This value.
+    Equal(i64),
+    /// A larger value.
+    Greater(i64),
+    /// A smaller value.
+    Less(i64),
+    /// A value that leaves `remainder` (not negative) when divided by `divisor` (not 0).
+    Modulo {
+        /// What is divided by.
+        divisor: i64,
+        /// What is left, from 0.
+        remainder: i64,
+    },
+}
+
+impl Predicate {
+    /// Whether a row with this value, or an absent one, is in the answer.
+    pub fn matches(&self, value: Option<i64>) -> bool {
+        value.is_some_and(|value| match *self {
+            Self::Any => true,
+            Self::Equal(wanted) => value == wanted,
+            Self::Greater(bound) => value > bound,
+            Self::Less(bound) => value < bound,
+            Self::Modulo { divisor, remainder } => {
+                value.checked_rem_euclid(divisor).is_some_and(|rest| rest == remainder)
+            }
+        })
+    }
 }
 
 /// One transaction.
@@ -98,6 +143,9 @@ pub struct Transaction {
     /// Whether it asked to read a past snapshot, so that recency does not bind it.
     #[serde(default)]
     pub historic: bool,
+    /// Whether it made the initial state: it precedes every other, whatever the times say.
+    #[serde(default)]
+    pub initial: bool,
     /// Its steps in program order.
     pub operations: Vec<Micro>,
 }
@@ -112,6 +160,29 @@ impl Transaction {
     pub fn acknowledged(&self) -> Option<u64> {
         self.complete.filter(|_| self.outcome == Outcome::Ok)
     }
+}
+
+/// Transactions, and what else is known about them as a whole.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct History {
+    /// All transactions; those of one client in the order in which it ran them.
+    pub transactions: Vec<Transaction>,
+    /// Whether `invoke` and `complete` are times. If not, they only order the transactions of each client, and nothing
+    /// that depends on real time can be decided.
+    pub timed: bool,
+    /// What its source calls the numbers in it.
+    pub names: Names,
+}
+
+/// What the source of a history calls its clients, keys and values. Who has no name is called by its number.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Names {
+    /// By client.
+    pub clients: BTreeMap<u64, String>,
+    /// By key.
+    pub keys: BTreeMap<u64, String>,
+    /// By value.
+    pub values: BTreeMap<i64, String>,
 }
 
 /// Why a history is not well formed.

@@ -197,6 +197,7 @@ fn micro(micro: &Micro) -> String {
         Micro::Write { key, value: written } => format!("{key} := {}", value(written)),
         Micro::ReadList { key, elements } => format!("list {key} is {elements:?}"),
         Micro::Append { key, element } => format!("list {key} += {element}"),
+        Micro::ReadRows { predicate, rows } => format!("rows that are {predicate:?}: {rows:?}"),
     }
 }
 

@@ -295,7 +295,7 @@ impl Exhaustive<'_> {
                 true
             }
             Micro::ReadList { key, elements } => lists[*key as usize] == *elements,
-            Micro::Read { .. } | Micro::Write { .. } => true,
+            Micro::Read { .. } | Micro::Write { .. } | Micro::ReadRows { .. } => true,
         })
     }
 }
@@ -361,7 +361,7 @@ fn tangled(bytes: &[u8]) -> Vec<Transaction> {
                     let list = *key as usize;
                     elements.extend(lists[list].iter().take(lengths[list]).chain(&own[list]));
                 }
-                Micro::Read { .. } | Micro::Write { .. } => {}
+                Micro::Read { .. } | Micro::Write { .. } | Micro::ReadRows { .. } => {}
             }
         }
     }

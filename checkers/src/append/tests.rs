@@ -11,6 +11,7 @@ pub(super) fn txn(id: u64, time: (u64, u64), operations: Vec<Micro>) -> Transact
         snapshot: None,
         commit: None,
         historic: false,
+        initial: false,
         operations,
     }
 }

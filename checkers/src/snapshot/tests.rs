@@ -10,6 +10,7 @@ fn txn(id: u64, time: (u64, u64), positions: (u64, Option<u64>), operations: Vec
         snapshot: Some(positions.0),
         commit: positions.1,
         historic: false,
+        initial: false,
         operations,
     }
 }

@@ -72,6 +72,7 @@ impl<'a, C: Client> Session<'a, C> {
             snapshot: None,
             commit: None,
             historic: false,
+            initial: false,
             operations: Vec::new(),
         };
         self.recorder.attempts.push(Attempt { name, transaction, conflict: false, whole: false, register: None });
