@@ -60,13 +60,23 @@ pub fn run(scenario: Rc<Scenario>, watch: Watch) -> Played {
     let runtime = Runtime::with_seed_and_config(scenario.seed, madsim::Config::default());
     runtime.block_on(async move {
         let universe = Universe::begin(scenario, watch);
-        madsim::task::spawn_local(Rc::clone(&universe).deliver_packets());
-        madsim::task::spawn_local(Rc::clone(&universe).follow_timeline());
+        let tasks = [
+            madsim::task::spawn_local(Rc::clone(&universe).deliver_packets()),
+            madsim::task::spawn_local(Rc::clone(&universe).follow_timeline()),
+        ];
         universe.plan_faults();
         let mut record = Record::default();
         let outcome = universe.play(&mut record).await;
         let played = universe.account(outcome, record);
         universe.end();
+        for task in tasks {
+            task.abort();
+            let _ = task.await;
+        }
+        // The tasks of the processes are dropped when they would run next. A task that is left when the runtime ends is never
+        // dropped, and all that it refers to with it.
+        time::sleep_ns(1).await;
+        assert_eq!(Rc::strong_count(&universe), 1, "all tasks of a universe end with it");
         played
     })
 }
