@@ -4,7 +4,6 @@
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::Context;
 use checkers::history::Outcome;
 use scenarios::{Scenario, Told};
 
@@ -27,7 +26,7 @@ const LINES: usize = 14;
 /// Plays a scenario and writes its post-mortem to a file. `replay` is the command that plays it again.
 pub fn write(scenario: &Scenario, replay: &str, out: &Path) -> anyhow::Result<Verdict> {
     let (page, outcome) = page(scenario, replay);
-    files::replace(out, page.as_bytes()).with_context(|| format!("cannot write {}", out.display()))?;
+    files::replace(out, page.as_bytes())?;
     Ok(outcome)
 }
 

@@ -4,7 +4,6 @@
 //! needs no generator: a later version may draw different scenarios from a seed, and still plays an old trace. Older
 //! formats are brought up to date when they are read. [`schema`] describes the newest as JSON Schema.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use scenarios::Scenario;
@@ -42,22 +41,9 @@ pub fn schema() -> serde_json::Value {
 /// Why a trace cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The file cannot be read.
-    #[error("cannot read the trace {path:?}: {reason}")]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        reason: std::io::Error,
-    },
-    /// The file cannot be written.
-    #[error("cannot write the trace {path:?}: {reason}")]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        reason: std::io::Error,
-    },
+    /// The file cannot be read or written.
+    #[error(transparent)]
+    File(#[from] files::Error),
     /// The file is no trace.
     #[error("{path:?} is not a trace: {reason}")]
     Malformed {
@@ -86,7 +72,6 @@ pub enum Error {
     },
 }
 
-#[expect(clippy::disallowed_methods, reason = "a trace is a file of the host")]
 impl Trace {
     /// A trace of a run of this version.
     pub fn new(scenario: Scenario, digest: String, outcome: Verdict) -> Self {
@@ -100,7 +85,7 @@ impl Trace {
         struct Header {
             format: u32,
         }
-        let bytes = fs::read(path).map_err(|reason| Error::Read { path: path.into(), reason })?;
+        let bytes = files::read(path)?;
         let malformed = |reason| Error::Malformed { path: path.into(), reason };
         let Header { format } = serde_json::from_slice(&bytes).map_err(malformed)?;
         if format > FORMAT {
@@ -120,14 +105,13 @@ impl Trace {
 
     /// Writes the trace, creating directories on the way. The file appears whole or not at all.
     pub fn save(&self, path: &Path) -> Result<(), Error> {
-        let failed = |reason| Error::Write { path: path.into(), reason };
-        let mut json = serde_json::to_vec_pretty(self).map_err(|error| failed(error.into()))?;
+        let mut json = serde_json::to_vec_pretty(self).expect("a trace is valid JSON");
         json.push(b'\n');
-        files::replace(path, &json).map_err(failed)
+        Ok(files::replace(path, &json)?)
     }
 
     /// Checks that a trace could be written to a path, before a long run.
     pub fn check_writable(path: &Path) -> Result<(), Error> {
-        files::check_writable(path).map_err(|reason| Error::Write { path: path.into(), reason })
+        Ok(files::check_writable(path)?)
     }
 }

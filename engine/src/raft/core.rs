@@ -206,8 +206,11 @@ impl Raft {
                 probe!("a vote was asked for against a live leader");
                 return Ok(());
             }
-            if matches!(self.state, State::Leader(_)) {
+            if let State::Leader(leader) = &self.state {
                 probe!("a leader heard of a later term");
+                if leader.rounds.under_way() {
+                    probe!("a deposed leader had reads that no quorum confirmed");
+                }
             }
             if self.vote().is_some() && self.elapsed < self.options.election_ticks {
                 probe!("the vote can change hands within a term's timeout");

@@ -29,6 +29,11 @@ impl Rounds {
     pub(super) fn current(&self) -> u64 {
         self.round
     }
+
+    /// Whether reads wait for a quorum to confirm them.
+    pub(super) fn under_way(&self) -> bool {
+        !self.confirming.is_empty()
+    }
 }
 
 impl Raft {

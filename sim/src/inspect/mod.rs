@@ -82,7 +82,7 @@ pub fn film(scenario: &Scenario, out: &Path) -> anyhow::Result<u64> {
         text.push_str(&serde_json::to_string(event)?);
         text.push('\n');
     }
-    files::replace(out, text.as_bytes()).with_context(|| format!("cannot write {}", out.display()))?;
+    files::replace(out, text.as_bytes())?;
     Ok(footage.film.len() as u64)
 }
 

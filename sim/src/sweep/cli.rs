@@ -200,7 +200,7 @@ impl Output {
             let Some(path) = path else { continue };
             let written =
                 if option == "--github-summary" { files::append(path, b"") } else { files::check_writable(path) };
-            written.map_err(|reason| Error::Write { path: path.clone(), reason })?;
+            written?;
             let real = real(path);
             if let Some((other, _)) = used.iter().find(|(_, other)| *other == real) {
                 bail!("{option} would write {}, which is {other} as well", path.display());
@@ -219,14 +219,13 @@ impl Output {
 
     /// Writes and prints a summary in all forms but that of results, and returns its exit code.
     fn show(&self, summary: &Summary, partial: bool) -> anyhow::Result<u8> {
-        let failed = |path: &Path, reason| Error::Write { path: path.into(), reason };
         if let Some(path) = &self.junit {
             let xml = summary.junit(partial).context("cannot write JUnit XML")?;
-            files::replace(path, xml.as_bytes()).map_err(|reason| failed(path, reason))?;
+            files::replace(path, xml.as_bytes())?;
         }
         if let Some(path) = &self.github_summary {
             let text = summary.github_summary(partial);
-            files::append(path, text.as_bytes()).map_err(|reason| failed(path, reason))?;
+            files::append(path, text.as_bytes())?;
         }
         if self.json {
             print_json(summary)?;

@@ -5,14 +5,10 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use std::path::Path;
-
 use scenarios::Scenario;
-use xxhash_rust::xxh3::xxh3_64;
 
 use super::{Failure, Options, Part, Summary, cores, progress_bar};
-use crate::files;
-use crate::guided::{self, Search};
+use crate::guided::{self, Search, corpus};
 use crate::host::WallClock;
 use crate::report::Report;
 use crate::trace::{self, Trace};
@@ -21,22 +17,27 @@ use crate::verdict::REVISION;
 /// Runs that are made from the same corpus.
 const BATCH: usize = 16;
 
+/// Why a guided sweep cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The corpus cannot be used.
+    #[error(transparent)]
+    Corpus(#[from] corpus::Error),
+    /// The trace of a failure cannot be written.
+    #[error(transparent)]
+    Trace(#[from] trace::Error),
+}
+
 /// Plays as many universes as the range has seeds, which the first seed decides.
-pub fn sweep_guided(options: &Options) -> Result<Summary, trace::Error> {
+pub fn sweep_guided(options: &Options) -> Result<Summary, Error> {
     let clock = WallClock::start();
     let total = options.seeds.end - options.seeds.start;
     let bar = progress_bar(total, options.progress);
     let part = Part { revision: REVISION.to_string(), seeds: options.seeds.clone(), shard: options.shard };
     let mut summary = Summary { parts: vec![part], overrides: options.overrides.clone(), ..Summary::default() };
     let mut search = Search::new(options.seeds.start, options.overrides.clone(), true);
-    let unusable = |path: &Path| {
-        let path = path.to_path_buf();
-        move |reason| trace::Error::Read { path, reason }
-    };
     if let Some(directory) = &options.corpus {
-        for path in files::list(directory).map_err(unusable(directory))? {
-            search.add_input(files::read(&path).map_err(unusable(&path))?);
-        }
+        corpus::load(directory, &mut search)?;
     }
     while summary.played < total && options.time_limit.is_none_or(|limit| clock.elapsed() < limit) {
         let count = BATCH.min((total - summary.played) as usize);
@@ -71,15 +72,12 @@ pub fn sweep_guided(options: &Options) -> Result<Summary, trace::Error> {
                 summary.failures.push(failure);
             }
         }
-        let (features, rare) = search.progress();
-        bar.set_message(format!("{features} features, {rare} rare, {} failed", summary.failures.len()));
+        let (champions, states) = search.progress();
+        bar.set_message(format!("{champions} champions, {states} states, {} failed", summary.failures.len()));
     }
     bar.finish_and_clear();
     if let Some(directory) = &options.corpus {
-        for input in search.inputs() {
-            let path = directory.join(format!("{:016x}", xxh3_64(&input)));
-            files::replace(&path, &input).map_err(|reason| trace::Error::Write { path, reason })?;
-        }
+        corpus::save(directory, &search)?;
     }
     summary.skipped = total - summary.played;
     summary.wall_us = clock.elapsed().as_micros() as u64;

@@ -5,7 +5,6 @@
 //! the place. It holds the digest of each universe and a histogram of their CPU times, about 30 bytes a seed.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -35,22 +34,9 @@ pub struct Results {
 /// Why results cannot be read, written or merged.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The file cannot be read.
-    #[error("cannot read the results {path:?}: {reason}")]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        reason: std::io::Error,
-    },
-    /// The file cannot be written.
-    #[error("cannot write {path:?}: {reason}")]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        reason: std::io::Error,
-    },
+    /// The file cannot be read or written.
+    #[error(transparent)]
+    File(#[from] files::Error),
     /// The file holds no results.
     #[error("{path:?} does not hold the results of a sweep: {reason}")]
     Malformed {
@@ -90,7 +76,6 @@ pub enum Error {
     Trace(#[from] trace::Error),
 }
 
-#[expect(clippy::disallowed_methods, reason = "results are files of the host")]
 impl Results {
     /// The results of a sweep, with the traces that it has left.
     pub fn new(summary: Summary) -> Result<Self, Error> {
@@ -108,7 +93,7 @@ impl Results {
         struct Header {
             format: u32,
         }
-        let bytes = fs::read(path).map_err(|reason| Error::Read { path: path.into(), reason })?;
+        let bytes = files::read(path)?;
         let malformed = |reason| Error::Malformed { path: path.into(), reason };
         let Header { format } = serde_json::from_slice(&bytes).map_err(malformed)?;
         if format > FORMAT {
@@ -138,10 +123,9 @@ impl Results {
 
     /// Writes the results, creating directories on the way. The file appears whole or not at all.
     pub fn save(&self, path: &Path) -> Result<(), Error> {
-        let failed = |reason| Error::Write { path: path.into(), reason };
-        let mut json = serde_json::to_vec(self).map_err(|error| failed(error.into()))?;
+        let mut json = serde_json::to_vec(self).expect("results are valid JSON");
         json.push(b'\n');
-        files::replace(path, &json).map_err(failed)
+        Ok(files::replace(path, &json)?)
     }
 
     /// Writes the traces to a directory, where the failures then have them.
