@@ -7,6 +7,7 @@
 
 mod anomaly;
 mod level;
+pub mod saturation;
 pub mod search;
 
 pub use anomaly::{Anomaly, Class, Edge, Name, Object, Through, Why};
