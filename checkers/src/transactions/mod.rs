@@ -16,6 +16,8 @@ mod links;
 mod orders;
 mod witness;
 mod words;
+pub mod saturation;
+pub mod search;
 
 pub use anomaly::{Anomaly, Class, Edge, Name, Object, Through, Why};
 pub use level::Level;
