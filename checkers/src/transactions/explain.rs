@@ -138,7 +138,7 @@ impl Facts<'_> {
     }
 
     /// `T1 ─ww→ T2:` and why.
-    fn sentence(&self, edge: &Edge) -> String {
+    pub(super) fn sentence(&self, edge: &Edge) -> String {
         let (one, two) = (self.words.transaction(edge.from as u32), self.words.transaction(edge.to as u32));
         let label = match edge.why {
             Why::Session => "so",

@@ -13,6 +13,10 @@ use super::graph::{DATA, Graph, ITEMS, Labels, SESSION, SESSIONS, View};
 use super::level::Level;
 use super::links::Links;
 use super::orders::Orders;
+use super::saturation::{Observations, Weak};
+use super::search::Isolation;
+use super::undetermined::{Answer, Question, answer, open_rows};
+use super::weak::observations;
 use super::{Finding, Judgement, Options};
 use crate::history::History;
 
@@ -30,6 +34,24 @@ const STRONG_FIRST: [Level; 11] = [
     Level::ReadAtomic,
     Level::ReadCommitted,
 ];
+
+/// Levels that may take a search, with those first that are implied by others.
+const SEARCHED: [Level; 6] = [
+    Level::SnapshotIsolation,
+    Level::StrongSessionSnapshotIsolation,
+    Level::StrongSnapshotIsolation,
+    Level::Serializable,
+    Level::StrongSessionSerializable,
+    Level::StrictSerializable,
+];
+
+/// Levels that are decided by saturation, from the weakest.
+const WEAK: [(Level, Weak); 3] =
+    [(Level::ReadCommitted, Weak::ReadCommitted), (Level::ReadAtomic, Weak::ReadAtomic), (Level::Causal, Weak::Causal)];
+
+fn timed(level: Level) -> bool {
+    matches!(level, Level::StrongSnapshotIsolation | Level::StrictSerializable)
+}
 
 /// See [`super::judge`].
 pub(super) fn judge(history: &History, options: &Options) -> Judgement {
@@ -57,6 +79,12 @@ struct Case<'a> {
     /// Whether nothing at all is wrong with the graph.
     clean: bool,
     findings: BTreeMap<Level, Finding>,
+    /// What the search said.
+    answers: BTreeMap<Level, Answer>,
+    /// What saturation is told.
+    told: Option<Observations>,
+    /// The levels that saturation found possible.
+    saturated: Vec<Level>,
 }
 
 fn attempt(history: &History, options: &Options, positions: bool) -> (Judgement, bool) {
@@ -66,8 +94,23 @@ fn attempt(history: &History, options: &Options, positions: bool) -> (Judgement,
     let all = std::mem::take(&mut links.links);
     let graph = Graph::new(links.nodes, &all);
     drop(all);
-    let mut case = Case { facts, orders, links, graph, options, clean: false, findings: BTreeMap::new() };
+    let mut case = Case {
+        facts,
+        orders,
+        links,
+        graph,
+        options,
+        clean: false,
+        findings: BTreeMap::new(),
+        answers: BTreeMap::new(),
+        told: None,
+        saturated: Vec::new(),
+    };
     case.search();
+    if case.open() {
+        // Much cheaper than a search, and violates stronger levels as well.
+        case.weak(Level::Causal);
+    }
     for level in STRONG_FIRST {
         if options.levels.contains(&level) {
             let finding = case.find(level);
@@ -144,7 +187,20 @@ impl Case<'_> {
         if timed && !self.facts.history.timed && !self.one_client() {
             return Finding::Undecided { reason: "the history has no times".to_owned() };
         }
-        Finding::Holds
+        if level == Level::RepeatableRead {
+            if !self.open() {
+                return Finding::Holds;
+            }
+            // Without predicate reads it is the same as serializable, and then violated as that is.
+            return match self.ask(Level::Serializable) {
+                Finding::Violated { .. } if !self.violated(level) => {
+                    let reason = "it is not known in which order rows were overwritten";
+                    Finding::Undecided { reason: reason.to_owned() }
+                }
+                finding => finding,
+            };
+        }
+        self.ask(level)
     }
 
     /// Whether real time says no more than the order of the only client.
@@ -154,8 +210,70 @@ impl Case<'_> {
         clients.all(|transaction| Some(transaction.client) == first)
     }
 
+    /// Whether the order of some row's versions is left open, or what some read saw.
+    fn open(&self) -> bool {
+        open_rows(&self.facts, &self.links)
+    }
+
+    /// Decides a level by search. If it does not hold, so may not a weaker one, and that is what is told.
+    fn ask(&mut self, level: Level) -> Finding {
+        let mut unknown = match self.answer(level) {
+            Answer::Possible => return Finding::Holds,
+            Answer::Impossible(_) => None,
+            Answer::Unknown(reason) => Some(reason.clone()),
+        };
+        let weaker = SEARCHED.into_iter().filter(|weaker| level.implies(*weaker));
+        for weaker in weaker {
+            if timed(weaker) && !self.facts.history.timed {
+                continue;
+            }
+            match self.answer(weaker) {
+                Answer::Possible => {}
+                Answer::Impossible(anomaly) => {
+                    let anomaly = (**anomaly).clone();
+                    if self.facts.found.wanted(anomaly.name) {
+                        self.facts.found.anomalies.push(anomaly);
+                    }
+                    return Finding::Violated { anomaly: 0 };
+                }
+                Answer::Unknown(reason) => unknown = Some(reason.clone()),
+            }
+        }
+        let reason = unknown.unwrap_or_else(|| "the search was cut off".to_owned());
+        Finding::Undecided { reason }
+    }
+
+    fn answer(&mut self, level: Level) -> &Answer {
+        self.answers.entry(level).or_insert_with(|| {
+            let (isolation, labels, through) = match level {
+                Level::SnapshotIsolation => (Isolation::Snapshot, DATA, Through::Data),
+                Level::StrongSessionSnapshotIsolation => (Isolation::Snapshot, DATA | SESSION, Through::Session),
+                Level::StrongSnapshotIsolation => (Isolation::Snapshot, DATA | SESSION, Through::RealTime),
+                Level::Serializable => (Isolation::Serializable, DATA, Through::Data),
+                Level::StrongSessionSerializable => (Isolation::Serializable, DATA | SESSION, Through::Session),
+                _ => (Isolation::Serializable, DATA | SESSION, Through::RealTime),
+            };
+            let timed = timed(level) && self.facts.history.timed;
+            let question = Question { isolation, labels, timed, through };
+            answer(&self.facts, &self.links, &self.graph, question, self.options.budget)
+        })
+    }
+
     fn weak(&mut self, level: Level) -> Finding {
-        Finding::Undecided { reason: format!("{level} is not judged") }
+        let told = self.told.take().unwrap_or_else(|| observations(&self.facts, &self.graph));
+        for (weaker, weak) in WEAK.into_iter().filter(|(weaker, _)| level.implies(*weaker)) {
+            if !self.saturated.contains(&weaker) && !self.facts.saturated(&told, weak) {
+                self.told = Some(told);
+                return Finding::Violated { anomaly: 0 };
+            }
+            self.saturated.push(weaker);
+        }
+        self.told = Some(told);
+        if self.links.predicates || !self.links.doubts.is_empty() {
+            let reason = "what predicate reads did not see, and which absence was seen, is not judged at this level";
+            return Finding::Undecided { reason: reason.to_owned() };
+        }
+        Finding::Holds
     }
 
     fn cursor_stability(&self) -> Finding {
@@ -185,11 +303,13 @@ impl Case<'_> {
         };
         anomalies.sort_by_key(|anomaly| (through(anomaly), anomaly.name));
         for (level, finding) in &mut findings {
-            if let Finding::Violated { anomaly } = finding {
-                *anomaly = anomalies
-                    .iter()
-                    .position(|anomaly| anomaly.name.violates(*level))
-                    .expect("a level is violated by an anomaly");
+            // What was found last may violate what was not decided before.
+            match anomalies.iter().position(|anomaly| anomaly.name.violates(*level)) {
+                Some(anomaly) => {
+                    debug_assert!(*finding != Finding::Holds, "{level} holds in spite of {}", anomalies[anomaly].name);
+                    *finding = Finding::Violated { anomaly };
+                }
+                None => assert!(!matches!(finding, Finding::Violated { .. }), "{level} is violated by something"),
             }
         }
         let comparisons = self.facts.compared + self.graph.links.len() as u64;

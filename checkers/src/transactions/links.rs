@@ -27,8 +27,6 @@ pub(super) struct Doubt {
     pub(super) initial: bool,
     /// Which writes may have left what it found.
     pub(super) versions: Vec<u32>,
-    /// Whether it read by a predicate.
-    pub(super) predicate: bool,
 }
 
 /// Everything that comes before something else.
@@ -242,7 +240,7 @@ impl Links {
                     self.push(reader, writer(write), RW_PREDICATE, object, write);
                 }
             } else {
-                self.doubts.push(Doubt { reader, object, initial, versions: fitting, predicate: true });
+                self.doubts.push(Doubt { reader, object, initial, versions: fitting });
             }
             return;
         }
@@ -278,7 +276,7 @@ impl Links {
             _ => {
                 let (initial, fitting) = facts.candidates(reader, object, |value| !predicate.matches(value));
                 let versions = fitting.into_iter().filter(|write| order.contains(write)).collect();
-                self.doubts.push(Doubt { reader, object, initial, versions, predicate: true });
+                self.doubts.push(Doubt { reader, object, initial, versions });
             }
         }
     }
@@ -292,7 +290,7 @@ impl Links {
             }
             let (initial, versions) = facts.candidates(reader, object, |value| value.is_none());
             if versions.len() + usize::from(initial) > 1 {
-                self.doubts.push(Doubt { reader, object, initial, versions, predicate: false });
+                self.doubts.push(Doubt { reader, object, initial, versions });
             }
         }
         let transactions = &facts.history.transactions;

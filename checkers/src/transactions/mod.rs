@@ -14,10 +14,12 @@ mod level;
 mod levels;
 mod links;
 mod orders;
-mod witness;
-mod words;
 pub mod saturation;
 pub mod search;
+mod undetermined;
+mod weak;
+mod witness;
+mod words;
 
 pub use anomaly::{Anomaly, Class, Edge, Name, Object, Through, Why};
 pub use level::Level;
