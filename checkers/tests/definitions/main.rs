@@ -12,7 +12,7 @@ mod versions;
 use std::collections::BTreeMap;
 
 use checkers::history::{History, validate};
-use checkers::transactions::Level;
+use checkers::transactions::{Finding, Level, Options, judge};
 
 use crate::histories::{Shape, random};
 use crate::oracle::is_possible;
@@ -40,4 +40,26 @@ fn stronger_levels_allow_less() {
         }
     }
     assert!(possible.values().flatten().all(|count| *count > 50), "{possible:?}");
+}
+
+#[test]
+fn the_judge_agrees_with_the_definitions() {
+    let mut seen: BTreeMap<(Level, bool), u32> = BTreeMap::new();
+    for history in all(1_000, 5) {
+        let judgement = judge(&history, &Options::default());
+        for (level, finding) in &judgement.findings {
+            let expected = is_possible(&history, *level);
+            match (finding, expected) {
+                (Finding::Holds, Some(true)) | (Finding::Violated { .. }, Some(false)) => {}
+                (Finding::Undecided { .. }, None) => continue,
+                (Finding::Undecided { .. }, _) if *level <= Level::RepeatableRead => continue,
+                _ => panic!(
+                    "{level} is {finding:?}, but {expected:?} by definition: {judgement:?}\n{}",
+                    history.transactions.iter().map(|one| format!("{one:?}\n")).collect::<String>()
+                ),
+            }
+            *seen.entry((*level, *finding == Finding::Holds)).or_default() += 1;
+        }
+    }
+    assert!(seen.len() == 2 * Level::ALL.len() && seen.values().all(|count| *count > 100), "{seen:?}");
 }
