@@ -84,6 +84,14 @@ pub fn readings(committed: &Committed) -> Option<Vec<Reading>> {
             }
         }
     }
+    // That a row is not in an answer says nothing of the time before the initial state.
+    if let Some(initial) = committed.initial() {
+        let written = committed.written(initial);
+        let others = readings.iter_mut().filter(|reading| reading.reader != initial);
+        for reading in others.filter(|reading| reading.missed.is_some() && written.contains_key(&reading.object)) {
+            reading.versions.retain(Option::is_some);
+        }
+    }
     readings.iter().all(|reading| !reading.versions.is_empty()).then_some(readings)
 }
 
