@@ -24,6 +24,19 @@ pub(super) const NONE: u32 = u32::MAX;
 /// A version that is absent, where more than one is.
 pub(super) const UNSURE: u32 = u32::MAX - 1;
 
+/// What is assumed of transactions of unknown outcome of which nobody read a write, where that matters: where one may
+/// have deleted a row that somebody found absent, or may be why a row was not in the answer to a predicate read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unseen {
+    /// They did not commit.
+    Absent,
+    /// They committed, and what they read counts.
+    Present,
+    /// They committed, and what they read is left out. A history that is impossible then is impossible anyhow, since
+    /// they bind nobody if they come last.
+    Silent,
+}
+
 /// One write or append.
 pub(super) struct Write {
     /// Its transaction.
@@ -91,6 +104,8 @@ pub(super) struct Facts<'a> {
     pub(super) committed: Vec<bool>,
     pub(super) found: Found,
     pub(super) compared: u64,
+    /// A transaction that was assumed not to have committed, though that may be wrong.
+    pub(super) hidden: Option<u32>,
     /// Why some of the history says nothing, so that no level is certain to hold.
     pub(super) gap: Option<String>,
     numbers: HashMap<Object, u32, FxBuildHasher>,
@@ -119,13 +134,14 @@ struct Observer<'f, 'a> {
     facts: &'f mut Facts<'a>,
     /// Committed transactions to take in, and how many were.
     queue: Vec<u32>,
+    next: usize,
     /// By number of the object.
     own: Vec<Own>,
 }
 
 impl<'a> Facts<'a> {
     /// Takes in a history.
-    pub(super) fn new(history: &'a History, shown: usize) -> Self {
+    pub(super) fn new(history: &'a History, shown: usize, unseen: Unseen) -> Self {
         let transactions = &history.transactions;
         let steps = transactions.iter().map(|transaction| transaction.operations.len()).sum();
         let mut facts = Self {
@@ -140,6 +156,7 @@ impl<'a> Facts<'a> {
             committed: transactions.iter().map(|transaction| transaction.outcome == Outcome::Ok).collect(),
             found: Found::new(shown),
             compared: 0,
+            hidden: None,
             gap: None,
             numbers: HashMap::default(),
             by_value: HashMap::default(),
@@ -150,7 +167,7 @@ impl<'a> Facts<'a> {
         facts.take_writes();
         let queue = (0..transactions.len() as u32).filter(|at| facts.committed[*at as usize]).collect();
         let own = vec![Own { transaction: NONE, write: NONE, read: NONE }; facts.objects.len()];
-        Observer { facts: &mut facts, queue, own }.observe();
+        Observer { facts: &mut facts, queue, own, next: 0 }.observe(unseen);
         facts
     }
 
@@ -280,14 +297,42 @@ impl<'a> Facts<'a> {
 
 impl<'a> Observer<'_, 'a> {
     /// Takes in what every committed transaction read, and finds which those are.
-    fn observe(mut self) {
-        let mut next = 0;
-        while let Some(&reader) = self.queue.get(next) {
-            next += 1;
+    fn observe(mut self, unseen: Unseen) {
+        self.drain();
+        let matters = self.matters();
+        for writer in matters {
+            match unseen {
+                Unseen::Absent => self.facts.hidden = Some(writer),
+                Unseen::Present => self.saw(writer),
+                Unseen::Silent => self.facts.committed[writer as usize] = true,
+            }
+        }
+        self.drain();
+    }
+
+    fn drain(&mut self) {
+        while let Some(&reader) = self.queue.get(self.next) {
+            self.next += 1;
             let first = self.facts.reads.len() as u32;
             self.take(reader);
             self.facts.read_by[reader as usize] = (first, self.facts.reads.len() as u32);
         }
+    }
+
+    /// Who may or may not have committed, where that matters.
+    fn matters(&self) -> Vec<u32> {
+        let facts = &*self.facts;
+        let absent: BTreeSet<u32> =
+            facts.reads.iter().filter(|read| read.version == UNSURE).map(|read| read.object).collect();
+        let may = facts.writes.iter().filter(|write| {
+            !facts.committed[write.writer as usize]
+                && facts.transaction(write.writer).outcome == Outcome::Unknown
+                && matches!(facts.objects[write.object as usize], Object::Row(_))
+                && (!facts.predicates.is_empty() || write.value.is_none() && absent.contains(&write.object))
+        });
+        let mut matters: Vec<u32> = may.map(|write| write.writer).collect();
+        matters.dedup();
+        matters
     }
 
     fn take(&mut self, reader: u32) {

@@ -53,6 +53,8 @@ fn the_judge_agrees_with_the_definitions() {
                 (Finding::Holds, Some(true)) | (Finding::Violated { .. }, Some(false)) => {}
                 (Finding::Undecided { .. }, None) => continue,
                 (Finding::Undecided { .. }, _) if *level <= Level::RepeatableRead => continue,
+                // Whether the levels that ignore phantoms let a read go behind the initial state, they do not say.
+                _ if *level <= Level::RepeatableRead && history.transactions.iter().any(|one| one.initial) => continue,
                 (Finding::Undecided { reason }, _) if reason.starts_with("it is not known whether") => continue,
                 _ => panic!(
                     "{level} is {finding:?}, but {expected:?} by definition: {judgement:?}\n{}",
