@@ -56,10 +56,11 @@ fn the_judge_agrees_with_the_definitions() {
                 // Whether the levels that ignore phantoms let a read go behind the initial state, they do not say.
                 _ if *level <= Level::RepeatableRead && history.transactions.iter().any(|one| one.initial) => continue,
                 (Finding::Undecided { reason }, _) if reason.starts_with("it is not known whether") => continue,
-                _ => panic!(
-                    "{level} is {finding:?}, but {expected:?} by definition: {judgement:?}\n{}",
-                    history.transactions.iter().map(|one| format!("{one:?}\n")).collect::<String>()
-                ),
+                _ => {
+                    let lines: Vec<String> = history.transactions.iter().map(|one| format!("{one:?}")).collect();
+                    let lines = lines.join("\n");
+                    panic!("{level} is {finding:?}, but {expected:?} by definition: {judgement:?}\n{lines}");
+                }
             }
             *seen.entry((*level, *finding == Finding::Holds)).or_default() += 1;
         }
