@@ -62,7 +62,8 @@ fn keeps(
         && readings.iter().zip(choice).all(|(reading, version)| {
             let is_visible = |other: usize| match visible {
                 Visible::Read => readings.iter().zip(choice).any(|(earlier, version)| {
-                    earlier.reader == reading.reader && earlier.place < reading.place && *version == Some(other)
+                    let is_read = *version == Some(other) || earlier.authors.contains(&other);
+                    earlier.reader == reading.reader && earlier.place < reading.place && is_read
                 }),
                 Visible::Directly | Visible::Causally => follows.contains(&(other, reading.reader)),
             };
