@@ -256,7 +256,7 @@ fn objects(facts: &Facts, links: &Links, all: bool, question: Question, number: 
         versions.sort_unstable();
         let reader = number[doubt.reader as usize];
         if let Some(object) = objects.get_mut(at).filter(|object| object.tag == doubt.object && reader != NONE) {
-            object.unsure.push(Unsure { reader, initial: doubt.initial, versions });
+            object.unsure.push(Unsure { reader, initial: doubt.initial, versions, loose: false });
         }
     }
     for object in &mut objects {
@@ -273,9 +273,10 @@ fn objects(facts: &Facts, links: &Links, all: bool, question: Question, number: 
 fn anomaly(facts: &Facts, links: &Links, told: &Told, question: Question, refutation: &Refutation) -> Anomaly {
     let edges = edges(facts, told, refutation.cycle());
     let found = if edges.is_empty() { None } else { Some(Facts::name(&edges)) };
+    // What was forced rests on reads that were overwritten, so the last cycle alone must not accuse weaker levels.
     let class = match (question.isolation, found) {
         (Isolation::Serializable, _) => Class::G2,
-        (Isolation::Snapshot, Some(Name::Cycle { class, .. })) if class != Class::G2 => class,
+        (Isolation::Snapshot, Some(Name::Cycle { class: class @ (Class::GSingle | Class::LongFork), .. })) => class,
         (Isolation::Snapshot, _) => Class::GNonadjacent,
     };
     let name = Name::Cycle { class, predicate: links.predicates, through: question.through };

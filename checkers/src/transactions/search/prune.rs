@@ -131,7 +131,7 @@ pub(super) fn prune(graph: &mut Graph, decided: &mut Vec<Decided>, budget: &mut 
                 let origin = decided.len() as u32;
                 decided.push(Decided { choice: Choice::Sight { at }, way: seen, given });
                 let edge = graph.sighted(&graph.sights[at as usize], seen, origin);
-                graph.edges.push(edge);
+                graph.edges.extend(edge);
             }
         }
         if *budget == 0 {
@@ -231,7 +231,9 @@ fn targets(graph: &Graph) -> Vec<(u32, Target)> {
     }
     for (at, sight) in graph.sights.iter().enumerate().filter(|(_, sight)| sight.seen.is_none()) {
         targets.push((graph.events.commit(sight.writer), Target::Writer { sight: at as u32 }));
-        targets.push((graph.events.begin(sight.reader), Target::Reader { sight: at as u32 }));
+        if !sight.loose {
+            targets.push((graph.events.begin(sight.reader), Target::Reader { sight: at as u32 }));
+        }
     }
     targets
 }
