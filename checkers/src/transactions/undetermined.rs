@@ -18,7 +18,7 @@ use super::graph::{
 };
 use super::links::Links;
 use super::search::{
-    Arc, Decision, Forced, Isolation, Kind, Object, Order, Problem, Refutation, Unsure, Version, decide,
+    Arc, Contradiction, Decision, Forced, Isolation, Kind, Object, Order, Problem, Refutation, Unsure, Version, decide,
 };
 
 /// A link of real time, between transactions and points.
@@ -299,9 +299,17 @@ fn anomaly(facts: &Facts, links: &Links, told: &Told, question: Question, refuta
     }
     anomaly.evidence.extend(last);
     if anomaly.transactions.is_empty() {
-        let because = refutation.forced.iter().flat_map(|forced| &forced.because);
-        let mut transactions: Vec<usize> = because
-            .flat_map(|arc| [arc.from, arc.to])
+        let forced = refutation.forced.iter().flat_map(|forced| {
+            let because = forced.because.iter().flat_map(|arc| [arc.from, arc.to]);
+            who(&forced.order).into_iter().flatten().chain(because)
+        });
+        let end = match &refutation.end {
+            Contradiction::Unexplained { reader, .. } => vec![*reader],
+            Contradiction::Choices(choices) => choices.iter().flat_map(|(_, order)| who(order)).flatten().collect(),
+            Contradiction::Cycle(_) | Contradiction::Cases { .. } => Vec::new(),
+        };
+        let mut transactions: Vec<usize> = forced
+            .chain(end)
             .map(|at| told.members[at as usize] as usize)
             .filter(|at| *at < facts.history.transactions.len())
             .collect();
@@ -313,6 +321,14 @@ fn anomaly(facts: &Facts, links: &Links, told: &Told, question: Question, refuta
         anomaly.evidence.push("every way to order them closes a cycle".to_owned());
     }
     anomaly
+}
+
+/// Whom an order is about.
+fn who(order: &Order) -> [Option<u32>; 2] {
+    match *order {
+        Order::Before(one, two) | Order::Seen(one, two) | Order::Unseen(one, two) => [Some(one), Some(two)],
+        Order::Read(writer, reader) | Order::Unread(writer, reader) => [writer, Some(reader)],
+    }
 }
 
 /// What the observations force, and why.

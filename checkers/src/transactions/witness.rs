@@ -15,6 +15,9 @@ const SHAPES: [Shape; 5] = [Shape::Overwrites, Shape::Dependencies, Shape::Singl
 /// Which links to search with, in this order.
 const LABELS: [Labels; 4] = [ITEMS, DATA, ITEMS | SESSIONS, DATA | SESSIONS];
 
+/// How many times the budget of a history is that of one search.
+const SEARCHES: u64 = 4;
+
 /// The same with real time.
 const TIMED: [Labels; 2] = [ITEMS | SESSIONS, DATA | SESSIONS];
 
@@ -61,7 +64,7 @@ impl Facts<'_> {
         let mut search = Search::new(&small);
         for shape in SHAPES {
             for labels in LABELS {
-                let Some(cycle) = search.cycle(shape, labels, transactions, budget) else { continue };
+                let Some(cycle) = search.cycle(shape, labels, transactions, budget / SEARCHES) else { continue };
                 let cycle: Vec<Link> = cycle
                     .into_iter()
                     .map(|link| {
@@ -99,14 +102,17 @@ impl Facts<'_> {
                     continue;
                 }
                 let search = search.get_or_insert_with(|| Search::new(graph));
-                let Some(walk) = search.cycle_in_time(shape, labels, transactions, &late, budget) else { continue };
+                let Some(walk) = search.cycle_in_time(shape, labels, transactions, &late, budget / SEARCHES) else {
+                    continue;
+                };
                 let walk: Vec<Link> = walk.into_iter().map(|link| graph.links[link as usize]).collect();
                 let mut edges = self.edges(&walk);
                 let (Some(first), Some(last)) = (edges.first(), edges.last()) else { continue };
                 edges.push(Edge { from: last.to, to: first.from, why: Why::RealTime });
                 if simple(&edges) {
                     self.note_cycle(edges);
-                    break;
+                    // The classes that follow violate no other levels.
+                    return;
                 }
             }
         }

@@ -1,5 +1,6 @@
 //! The judge against histories written by hand, a model of a database, and exhaustive searches.
 
+mod anomalies;
 mod lists;
 mod model;
 
