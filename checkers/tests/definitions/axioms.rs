@@ -30,8 +30,9 @@ pub fn holds(committed: &Committed, visible: Visible) -> bool {
     let orders = permutations(&all);
     choices.iter().any(|choice| {
         let mut follows = session.clone();
-        follows
-            .extend(readings.iter().zip(choice).filter_map(|(reading, version)| Some(((*version)?, reading.reader))));
+        for (reading, version) in readings.iter().zip(choice) {
+            follows.extend(version.iter().chain(&reading.authors).map(|writer| (*writer, reading.reader)));
+        }
         if visible == Visible::Causally {
             loop {
                 let pairs = follows
