@@ -83,6 +83,13 @@ impl Facts<'_> {
                 self.reads[at].version = NONE;
             } else if let ([only], false) = (versions.as_slice(), initial) {
                 self.reads[at].version = *only;
+            } else if versions.is_empty() {
+                let (place, row) = (self.reads[at].place as usize, self.objects[object as usize]);
+                self.wrong(Name::GarbageRead, &[reader], |facts| {
+                    let (who, row) = (facts.words.transaction(reader), facts.words.object(row));
+                    let message = format!("{who} did not find {row}, which nobody else deleted");
+                    (message, vec![facts.words.shows(reader, place)])
+                });
             }
         }
     }

@@ -78,7 +78,9 @@ fn seen(facts: &Facts, reader: u32) -> Vec<Seen> {
                 if reads.get(next).is_none_or(|read| read.place != place as u32) =>
             {
                 let first = reads.iter().find(|read| read.object == object && read.place < place as u32);
-                first.filter(|_| !written.contains(&object))
+                // A list shows what others appended also to who appended to it.
+                let list = matches!(micro, Micro::ReadList { .. });
+                first.filter(|_| list || !written.contains(&object))
             }
             _ => None,
         };
