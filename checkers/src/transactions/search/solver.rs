@@ -446,3 +446,46 @@ impl Heap {
         self.activity.iter_mut().for_each(|activity| *activity *= factor);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn solve(choices: usize, clauses: &[Vec<Literal>]) -> Outcome {
+        Solver::new(Vec::new(), &[], vec![Vec::new(); 2 * choices]).solve(clauses.to_vec(), &mut 100_000_000)
+    }
+
+    #[test]
+    fn seven_do_not_fit_into_six() {
+        // Choice 6 p + h: pigeon p is in hole h. It takes many conflicts, and so restarts.
+        let mut clauses: Vec<Vec<Literal>> =
+            (0..7).map(|pigeon| (0..6).map(|hole| 2 * (6 * pigeon + hole)).collect()).collect();
+        for hole in 0..6 {
+            for one in 0..7 {
+                clauses.extend((0..one).map(|other| vec![2 * (6 * one + hole) + 1, 2 * (6 * other + hole) + 1]));
+            }
+        }
+        assert_eq!(solve(42, &clauses), Outcome::Refuted((0..42).collect()));
+        clauses.remove(0);
+        assert!(matches!(solve(42, &clauses), Outcome::Satisfied(_)));
+    }
+
+    #[test]
+    fn agrees_with_trying_all() {
+        bolero::check!().with_type::<Vec<[u8; 3]>>().with_iterations(3_000).for_each(|clauses| {
+            let clauses: Vec<Vec<Literal>> =
+                clauses.iter().map(|clause| clause.iter().map(|literal| u32::from(*literal) % 14).collect()).collect();
+            let holds = |ways: u32, literal: Literal| (ways >> (literal / 2) & 1 == 1) == literal.is_multiple_of(2);
+            let fits = |ways: u32| clauses.iter().all(|clause| clause.iter().any(|literal| holds(ways, *literal)));
+            match solve(7, &clauses) {
+                Outcome::Satisfied(ways) => {
+                    assert!(fits(ways.iter().enumerate().map(|(at, way)| u32::from(*way) << at).sum()));
+                }
+                Outcome::Refuted(core) => {
+                    assert!(!(0..1 << 7).any(fits) && core.iter().all(|choice| *choice < 7));
+                }
+                Outcome::Spent => panic!("the budget suffices"),
+            }
+        });
+    }
+}
