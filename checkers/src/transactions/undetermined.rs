@@ -18,7 +18,7 @@ use super::graph::{
 };
 use super::links::Links;
 use super::search::{
-    Arc, Decision, Forced, Isolation, Kind, Object, Order, Problem, Refutation, Unsure, Version, decide,
+    Arc, Contradiction, Decision, Forced, Isolation, Kind, Object, Order, Problem, Refutation, Unsure, Version, decide,
 };
 
 /// A link of real time, between transactions and points.
