@@ -4,7 +4,9 @@
 //! only is known who read what from whom and, where it says so, the order of sessions. The time is that of the search,
 //! in CPU seconds of its thread.
 
+use checkers::history::{History, Micro, Outcome, Transaction};
 use checkers::transactions::search::{Arc, Decision, Isolation, Kind, Object, Problem, Version, decide};
+use checkers::transactions::{Finding, Options, judge};
 use rustix::time::{ClockId, clock_gettime};
 
 /// Steps that a decision may take.
@@ -128,9 +130,8 @@ fn main() {
     let updates = Shape { transactions: 10_000, keys: 1_000, operations: 4, reads: 10, ..general };
     let sparse = Shape { transactions: 5_000, sessions: 20, keys: 10_000, operations: 15, ..general };
     let long = Shape { transactions: 10_000, sessions: 20, keys: 1_000, ..general };
-    let blind = Shape { reads: 2, ..long };
     let hot = Shape { keys: 10, operations: 2, sessions: 3, ..general };
-    for shape in [general, updates, sparse, long, blind, hot] {
+    for shape in [general, updates, sparse, long, hot] {
         for serializable in [false, true] {
             let shape = Shape { serializable, ..shape };
             let isolation = if serializable { Isolation::Serializable } else { Isolation::Snapshot };
@@ -138,7 +139,82 @@ fn main() {
             measure(shape, isolation, false, false);
             measure(shape, isolation, true, true);
         }
+        for is_spoilt in [false, true] {
+            judged(shape, is_spoilt);
+        }
     }
+}
+
+/// The same history as one of operations, without times.
+fn history(shape: Shape, problem: &Problem) -> History {
+    let mut operations: Vec<(u64, Vec<Micro>)> = vec![(0, Vec::new()); shape.transactions];
+    let mut clients = 0;
+    let mut next: Vec<Option<u32>> = vec![None; shape.transactions];
+    for arc in &problem.known {
+        next[arc.from as usize] = Some(arc.to);
+    }
+    let is_first = |at: u32| problem.known.iter().all(|arc| arc.to != at);
+    for first in (0..shape.transactions as u32).filter(|at| is_first(*at)) {
+        let mut at = Some(first);
+        while let Some(transaction) = at {
+            operations[transaction as usize].0 = clients;
+            at = next[transaction as usize];
+        }
+        clients += 1;
+    }
+    for object in &problem.objects {
+        let key = u64::from(object.tag);
+        for reader in &object.initial {
+            operations[*reader as usize].1.push(Micro::Read { key, value: None });
+        }
+        for version in &object.versions {
+            for reader in &version.readers {
+                operations[*reader as usize].1.push(Micro::Read { key, value: Some(i64::from(version.writer)) });
+            }
+        }
+    }
+    for object in &problem.objects {
+        for version in &object.versions {
+            let write = Micro::Write { key: u64::from(object.tag), value: Some(i64::from(version.writer)) };
+            operations[version.writer as usize].1.push(write);
+        }
+    }
+    let transactions = operations.into_iter().zip(0..).map(|((client, operations), id)| Transaction {
+        id,
+        client,
+        invoke: 2 * id,
+        complete: Some(2 * id + 1),
+        outcome: Outcome::Ok,
+        snapshot: None,
+        commit: None,
+        historic: false,
+        initial: false,
+        operations,
+    });
+    History { transactions: transactions.collect(), timed: false, ..History::default() }
+}
+
+fn judged(shape: Shape, is_spoilt: bool) {
+    let mut problem = run(shape, true);
+    if is_spoilt {
+        spoil(&mut problem);
+    }
+    let history = history(shape, &problem);
+    let before = seconds();
+    let judgement = judge(&history, &Options::default());
+    let time = seconds() - before;
+    let strongest = |wanted: fn(&Finding) -> bool| {
+        let levels: Vec<&str> =
+            judgement.findings.iter().filter(|(_, finding)| wanted(finding)).map(|(level, _)| level.name()).collect();
+        if levels.is_empty() { "none".to_owned() } else { levels.join(" ") }
+    };
+    print(&format!(
+        "{:>8.0} CPU ms: the judge of all levels with its usual budget{}; holding: {}; undecided: {}",
+        time * 1e3,
+        if is_spoilt { ", one stale read" } else { "" },
+        strongest(|finding| *finding == Finding::Holds),
+        strongest(|finding| matches!(finding, Finding::Undecided { .. })),
+    ));
 }
 
 fn measure(shape: Shape, isolation: Isolation, by_session: bool, is_spoilt: bool) {

@@ -30,8 +30,9 @@ pub fn holds(committed: &Committed, visible: Visible) -> bool {
     let orders = permutations(&all);
     choices.iter().any(|choice| {
         let mut follows = session.clone();
-        follows
-            .extend(readings.iter().zip(choice).filter_map(|(reading, version)| Some(((*version)?, reading.reader))));
+        for (reading, version) in readings.iter().zip(choice) {
+            follows.extend(version.iter().chain(&reading.authors).map(|writer| (*writer, reading.reader)));
+        }
         if visible == Visible::Causally {
             loop {
                 let pairs = follows
@@ -62,7 +63,8 @@ fn keeps(
         && readings.iter().zip(choice).all(|(reading, version)| {
             let is_visible = |other: usize| match visible {
                 Visible::Read => readings.iter().zip(choice).any(|(earlier, version)| {
-                    earlier.reader == reading.reader && earlier.place < reading.place && *version == Some(other)
+                    let is_read = *version == Some(other) || earlier.authors.contains(&other);
+                    earlier.reader == reading.reader && earlier.place < reading.place && is_read
                 }),
                 Visible::Directly | Visible::Causally => follows.contains(&(other, reading.reader)),
             };

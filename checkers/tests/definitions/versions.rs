@@ -15,8 +15,9 @@ pub struct Reading {
     pub place: usize,
     /// Who may have left what was read; `None` if nobody.
     pub versions: Vec<Option<usize>>,
-    /// Of a list, all elements that were there.
+    /// Of a list, all elements that were there, and whoever else appended one: they were read as well.
     pub elements: Vec<i64>,
+    pub authors: Vec<usize>,
     /// Whether this is a row that the answer to a predicate read does not have.
     pub missed: Option<usize>,
 }
@@ -58,7 +59,13 @@ pub fn readings(committed: &Committed) -> Option<Vec<Reading>> {
                             (0..committed.transactions.len()).filter(|at| *at != reader).filter(by).map(Some).collect()
                         }
                     };
-                    readings.push(Reading { reader, object, place, versions, elements, missed: None });
+                    let is_author = |at: &usize| match committed.written(*at).get(&object) {
+                        Some(Left::Elements(added)) => added.iter().any(|element| elements.contains(element)),
+                        _ => false,
+                    };
+                    let all = 0..committed.transactions.len();
+                    let authors = all.filter(|at| *at != reader && is_author(at)).collect();
+                    readings.push(Reading { reader, object, place, versions, elements, authors, missed: None });
                 }
                 Micro::ReadRows { predicate, rows } => {
                     let mut seen = BTreeMap::new();
@@ -118,7 +125,8 @@ fn row(
             versions.push(Some(writer));
         }
     }
-    readings.push(Reading { reader, object, place, versions, elements: Vec::new(), missed: None });
+    let (elements, authors) = (Vec::new(), Vec::new());
+    readings.push(Reading { reader, object, place, versions, elements, authors, missed: None });
     Some(())
 }
 

@@ -158,7 +158,8 @@ fn round(
     let mut rows: Vec<u64> = Vec::new();
     for block in targets.chunks(capacity) {
         let words = block.len().div_ceil(64);
-        let cost = (graph.edges.len() + nodes + block.len()) * words;
+        // A step is a word that has to be found in memory; these come in a row.
+        let cost = (graph.edges.len() + nodes + block.len()) * words / 32 + 1;
         *budget = budget.saturating_sub(cost as u64);
         if *budget == 0 {
             break;
