@@ -153,9 +153,9 @@ impl Case<'_> {
             return;
         }
         let components = self.view(DATA | SESSIONS, false).components();
-        self.facts.smallest_cycles(&self.graph, &components, self.options.budget);
+        self.facts.smallest_cycles(&self.graph, &components);
         if self.facts.history.timed {
-            self.facts.smallest_cycles_in_time(&self.graph, self.options.budget);
+            self.facts.smallest_cycles_in_time(&self.graph);
         }
     }
 
