@@ -24,9 +24,6 @@ use super::search::{
 /// A link of real time, between transactions and points.
 const TIME: Labels = 1 << 9;
 
-/// How many steps of the search count as one of the budget.
-const BUDGET: u64 = 20;
-
 /// The most lines of evidence of one refutation.
 const LINES: usize = 40;
 
@@ -65,7 +62,7 @@ struct Told {
 /// Asks whether there is an order under which a level holds.
 pub(super) fn answer(facts: &Facts, links: &Links, graph: &Graph, question: Question, budget: u64) -> Answer {
     let Some(told) = tell(facts, links, graph, question) else { return Answer::Possible };
-    match decide(&told.problem, question.isolation, budget.saturating_mul(BUDGET)) {
+    match decide(&told.problem, question.isolation, budget) {
         Decision::Possible { .. } => {
             // They are told as if nothing bound them to what was before.
             let historic = facts.history.transactions.iter().enumerate();
