@@ -12,8 +12,8 @@ pub mod history;
 pub mod linearizability;
 pub mod raft;
 pub mod replicas;
-pub mod snapshot;
 pub mod transactions;
+pub mod versions;
 
 use serde::Serialize;
 

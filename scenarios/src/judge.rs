@@ -4,7 +4,7 @@ use crate::recorder::Recorder;
 use crate::scenario::{Scenario, Workload};
 use crate::workload::{FinalRead, first_value};
 use checkers::linearizability::register::Register;
-use checkers::{Violation, append, bank, durability, linearizability, snapshot};
+use checkers::{Violation, append, bank, durability, linearizability, versions};
 
 /// How many configurations the search for a legal order of one row's operations may visit.
 const LINEARIZABILITY_BUDGET: u64 = 2_000_000;
@@ -69,7 +69,7 @@ pub fn judge(scenario: &Scenario, recorder: &Recorder, final_read: Option<&Final
         }
         Workload::Append { .. } => results.push(CheckResult::new("append", append::check(&history))),
     }
-    results.push(CheckResult::new("snapshot", snapshot::check_versions(&history)));
+    results.push(CheckResult::new("snapshot", versions::check(&history, versions::Options::default())));
     if let Some(FinalRead { snapshot, values, lists }) = final_read {
         results.push(CheckResult::new("durability", durability::check(&history, values, lists, *snapshot)));
     }

@@ -1,4 +1,11 @@
+use std::collections::BTreeMap;
+
 use super::*;
+use crate::history::Micro;
+
+fn check_versions(transactions: &[Transaction]) -> Verdict {
+    check(transactions, Options::default())
+}
 
 fn txn(id: u64, time: (u64, u64), positions: (u64, Option<u64>), operations: Vec<Micro>) -> Transaction {
     Transaction {
@@ -190,10 +197,15 @@ fn unknown_appends_stay_once_seen() {
 }
 
 #[test]
-fn ambiguous_elements_are_not_judged() {
+fn equal_elements_are_judged_unless_one_may_not_be_there() {
     let writer = |id, element| txn(id, (1, 9), (id, Some(id + 1)), vec![a(1, element)]);
-    assert!(matches!(check_versions(&[writer(1, 5), writer(2, 5)]), Verdict::GaveUp { .. }));
-    legal(&[writer(1, 5), writer(2, 6)]);
+    let read = |list: &[i64]| txn(9, (1, 9), (3, None), vec![l(1, list)]);
+    legal(&[writer(1, 5), writer(2, 5), read(&[5, 5])]);
+    illegal(&[writer(1, 5), writer(2, 5), read(&[5])], "lost-append");
+    let maybe = unknown(writer(3, 5));
+    let verdict = check_versions(&[writer(1, 5), maybe.clone(), read(&[5, 5])]);
+    assert!(matches!(verdict, Verdict::GaveUp { .. }), "{verdict:?}");
+    legal(&[writer(1, 6), maybe, txn(9, (1, 9), (5, None), vec![l(1, &[6, 5])])]);
 }
 
 /// A serial snapshot-isolated database with forgotten outcomes is never accused, and a flipped read always is.
