@@ -14,7 +14,7 @@
 //!
 //! A writer of unknown outcome without a known position may have committed at any free position after its snapshot
 //! where first committer wins lets it, or never. Once a read can only be explained by such a writer, it has committed
-//! at a position within bounds, and no read beyond them may miss it (see [`unknown`]). The order of several such writers
+//! at a position within bounds, and no read beyond them may miss it (its bounds close in with every observation). The order of several such writers
 //! among each other is not derived: judges without positions do so.
 //!
 //! The method is that of Chronos and Aion (Li et al., "Online Timestamp-based Transactional Isolation Checking of
