@@ -255,7 +255,7 @@ impl<T: Deref<Target = Transaction> + Clone> Checker<T> {
     /// commit is at `base`, and none of unknown outcome is after it up to `clean`.
     fn window(&self, name: Name, reader: &T, base: u64, clean: u64, position: u64) -> Option<Bounds> {
         let writer = self.unknown.get(name)?;
-        let invoked = self.options.recency == Recency::None
+        let invoked = self.options.recency != Recency::RealTime
             || reader.complete.is_none_or(|complete| writer.transaction.invoke <= complete);
         // First committer wins: it saw the version it replaced.
         let stale =
@@ -379,7 +379,7 @@ impl<T: Deref<Target = Transaction> + Clone> Checker<T> {
             };
             let (id, bounds, invoke) =
                 (writer.transaction.id, writer.bounds.and(one.bounds), writer.transaction.invoke);
-            if self.options.recency != Recency::None && reader.complete.is_some_and(|complete| invoke > complete) {
+            if self.options.recency == Recency::RealTime && reader.complete.is_some_and(|complete| invoke > complete) {
                 return fail("future-read", format!("the append of T{id} was not invoked yet"));
             }
             if !self.unknown.see(name, one.bounds, &self.positions) {
