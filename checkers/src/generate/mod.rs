@@ -29,6 +29,8 @@ mod tests;
 pub use mutate::{Done, Mutation, mutate};
 pub use random::Random;
 
+use std::collections::VecDeque;
+
 use crate::history::{History, Micro, Outcome, Predicate, Transaction};
 use crate::transactions::Level;
 use database::{Commit, Database, View, Write};
@@ -147,7 +149,23 @@ struct Client {
     told: Commit,
 }
 
-struct Run<'a> {
+/// What happens in a run, as it happens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A transaction was invoked.
+    Invoked {
+        /// Its name.
+        id: u64,
+        /// When.
+        time: u64,
+    },
+    /// Its outcome became known, or its client gave up.
+    Over(Transaction),
+}
+
+/// A run of the database, which goes on as far as its events are asked for.
+#[derive(Debug)]
+pub struct Run<'a> {
     options: &'a Options,
     random: Random,
     database: Database,
@@ -156,7 +174,7 @@ struct Run<'a> {
     now: u64,
     /// By commit: the position that is reported.
     positions: Vec<u64>,
-    history: Vec<Transaction>,
+    events: VecDeque<Event>,
     commits: Vec<Option<u64>>,
     /// Whose client has given up, but which may commit yet.
     late: Vec<(u64, usize, Active)>,
@@ -168,35 +186,54 @@ struct Run<'a> {
 
 /// Runs the database until there are as many transactions as asked for.
 pub fn generate(options: &Options, seed: u64) -> Generated {
-    let clients = options.clients.max(1);
-    let keys = || (0..options.keys.max(1)).map(|key| (key, 0)).collect();
-    let sites = if options.level == Level::Causal { clients.min(3) } else { 1 };
-    let mut run = Run {
-        options,
-        random: Random::new(seed),
-        database: Database::new(sites as usize),
-        clients: (0..clients).map(|name| Client { name, active: None, told: 0 }).collect(),
-        names: clients,
-        now: 0,
-        positions: vec![0],
-        history: Vec::with_capacity(options.transactions),
-        commits: Vec::with_capacity(options.transactions),
-        late: Vec::new(),
-        rows: keys(),
-        lists: keys(),
-        next: 0,
-    };
-    let mut busy = true;
-    while busy {
-        let at = run.random.below(clients) as usize;
-        run.step(at);
-        busy = run.commits.len() < options.transactions || run.clients.iter().any(|client| client.active.is_some());
-    }
-    let history = History { transactions: run.history, timed: true, names: Default::default() };
-    Generated { history, commits: run.commits }
+    let mut run = Run::new(options, seed);
+    let mut transactions = Vec::with_capacity(options.transactions);
+    transactions.extend(run.by_ref().filter_map(|event| match event {
+        Event::Over(transaction) => Some(transaction),
+        Event::Invoked { .. } => None,
+    }));
+    Generated { history: History { transactions, timed: true, ..History::default() }, commits: run.commits }
 }
 
-impl Run<'_> {
+impl Iterator for Run<'_> {
+    type Item = Event;
+
+    fn next(&mut self) -> Option<Event> {
+        while self.events.is_empty() && self.busy() {
+            let at = self.random.below(self.clients.len() as u64) as usize;
+            self.step(at);
+        }
+        self.events.pop_front()
+    }
+}
+
+impl<'a> Run<'a> {
+    /// A run in which nothing has happened.
+    pub fn new(options: &'a Options, seed: u64) -> Self {
+        let clients = options.clients.max(1);
+        let keys = || (0..options.keys.max(1)).map(|key| (key, 0)).collect();
+        let sites = if options.level == Level::Causal { clients.min(3) } else { 1 };
+        Self {
+            options,
+            random: Random::new(seed),
+            database: Database::new(sites as usize),
+            clients: (0..clients).map(|name| Client { name, active: None, told: 0 }).collect(),
+            names: clients,
+            now: 0,
+            positions: vec![0],
+            events: VecDeque::new(),
+            commits: Vec::with_capacity(options.transactions),
+            late: Vec::new(),
+            rows: keys(),
+            lists: keys(),
+            next: 0,
+        }
+    }
+
+    fn busy(&self) -> bool {
+        self.commits.len() < self.options.transactions || self.clients.iter().any(|client| client.active.is_some())
+    }
+
     fn step(&mut self, at: usize) {
         self.now += self.random.below(4);
         if self.options.level == Level::Causal {
@@ -258,6 +295,7 @@ impl Run<'_> {
         };
         let id = self.commits.len() as u64;
         self.commits.push(None);
+        self.events.push_back(Event::Invoked { id, time: self.now });
         let (least, most) = self.options.operations;
         Active {
             transaction: Transaction {
@@ -485,7 +523,7 @@ impl Run<'_> {
             let told = &mut self.clients[at].told;
             *told = (*told).max(active.commit.unwrap_or(seen));
         }
-        self.history.push(transaction);
+        self.events.push_back(Event::Over(transaction));
     }
 
     /// The client does not learn it, and has a successor.
@@ -497,7 +535,7 @@ impl Run<'_> {
         if self.random.chance(1, 2) {
             transaction.snapshot = None;
         }
-        self.history.push(transaction);
+        self.events.push_back(Event::Over(transaction));
         let client = &mut self.clients[at];
         let name = std::mem::replace(&mut client.name, self.names);
         client.told = 0;

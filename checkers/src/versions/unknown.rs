@@ -5,7 +5,8 @@
 //! and an empty range of positions is a contradiction from then on. A writer that is not seen and has no position left
 //! did not commit, and is forgotten; so is one that is overwritten wherever it wrote.
 
-use std::collections::BTreeMap;
+use hashbrown::HashMap;
+use rustc_hash::FxBuildHasher;
 
 use super::positions::Positions;
 use crate::history::Transaction;
@@ -60,13 +61,13 @@ pub(super) enum Overtaken {
 /// All that are not forgotten.
 #[derive(Debug)]
 pub(super) struct Unknown<T> {
-    writers: BTreeMap<Name, Writer<T>>,
+    writers: HashMap<Name, Writer<T>, FxBuildHasher>,
     next: Name,
 }
 
 impl<T: std::ops::Deref<Target = Transaction>> Unknown<T> {
     pub(super) fn new() -> Self {
-        Self { writers: BTreeMap::new(), next: 0 }
+        Self { writers: HashMap::default(), next: 0 }
     }
 
     pub(super) fn is_empty(&self) -> bool {
