@@ -1,5 +1,7 @@
 //! The tiny abstract database: all versions of all keys, in the order of commits, and who sees which of them.
 
+use std::collections::BTreeMap;
+
 use super::random::mix;
 
 /// The place of a commit in the order of commits, from 1; 0 is before all.
@@ -12,8 +14,8 @@ pub(super) enum View {
     Upto(Commit),
     /// Whatever is committed when it looks.
     Latest,
-    /// The first `upto` commits, all of its client, and some of the others up to `now`.
-    Some { upto: Commit, now: Commit, client: u64, salt: u64 },
+    /// The first `upto` commits, and some of the others up to `now`.
+    Some { upto: Commit, now: Commit, salt: u64 },
     /// By site, how many of its commits have arrived.
     Arrived(Vec<u32>),
 }
@@ -35,7 +37,6 @@ struct List {
 /// What is known of a commit.
 #[derive(Clone, Copy, Debug)]
 struct Origin {
-    client: u64,
     site: u32,
     /// Which commit of its site it is, from 0.
     index: u32,
@@ -55,6 +56,8 @@ pub(super) struct Database {
     lists: Vec<List>,
     /// By commit; the first is before all and nobody's.
     commits: Vec<Origin>,
+    /// By commit that appended to lists: the last commits before it that did so.
+    appended: BTreeMap<Commit, Vec<Commit>>,
     sites: Sites,
 }
 
@@ -72,7 +75,8 @@ impl Database {
         Self {
             rows: Vec::new(),
             lists: Vec::new(),
-            commits: vec![Origin { client: u64::MAX, site: 0, index: 0 }],
+            commits: vec![Origin { site: 0, index: 0 }],
+            appended: BTreeMap::new(),
             sites: Sites { logs: vec![Vec::new(); sites], arrived: vec![vec![0; sites]; sites] },
         }
     }
@@ -87,14 +91,18 @@ impl Database {
         self.rows.len() as u64
     }
 
-    fn sees(&self, view: &View, commit: Commit) -> bool {
+    pub(super) fn sees(&self, view: &View, commit: Commit) -> bool {
         match view {
             View::Upto(upto) => commit <= *upto,
             View::Latest => true,
-            View::Some { upto, now, client, salt } => {
+            View::Some { upto, now, salt } => {
+                // Whoever sees an element sees those before it.
                 commit <= *upto
                     || (commit <= *now
-                        && (self.commits[commit as usize].client == *client || mix(commit ^ salt).is_multiple_of(2)))
+                        && mix(commit ^ salt).is_multiple_of(2)
+                        && self.appended.get(&commit).is_none_or(|before| {
+                            before.iter().all(|before| self.sees(view, *before))
+                        }))
             }
             View::Arrived(arrived) => {
                 let Origin { site, index, .. } = self.commits[commit as usize];
@@ -135,10 +143,10 @@ impl Database {
     }
 
     /// Commits.
-    pub(super) fn commit(&mut self, client: u64, site: usize, writes: &[Write]) -> Commit {
+    pub(super) fn commit(&mut self, site: usize, writes: &[Write]) -> Commit {
         let commit = self.commits.len() as Commit;
         let index = self.sites.arrived[site][site];
-        self.commits.push(Origin { client, site: site as u32, index });
+        self.commits.push(Origin { site: site as u32, index });
         if self.sites.logs.len() > 1 {
             let follows = self.sites.arrived[site].clone();
             self.sites.logs[site].push((commit, follows));
@@ -149,12 +157,22 @@ impl Database {
                 Write::Row(key, value) => put(at(&mut self.rows, key), commit, value),
                 Write::Element(key, element) => {
                     let list = at(&mut self.lists, key);
+                    if let Some(last) = list.versions.last().filter(|last| last.commit != commit) {
+                        self.appended.entry(commit).or_default().push(last.commit);
+                    }
                     list.elements.push(element);
                     put(&mut list.versions, commit, list.elements.len());
                 }
             }
         }
         commit
+    }
+
+    /// Forgets what stands before each commit up to `upto`, which everybody sees.
+    pub(super) fn forget_order(&mut self, upto: Commit) {
+        while self.appended.first_key_value().is_some_and(|(commit, _)| *commit <= upto) {
+            self.appended.pop_first();
+        }
     }
 
     /// Forgets versions of a written key that nobody sees who sees all commits up to `upto`.

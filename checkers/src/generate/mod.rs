@@ -8,8 +8,8 @@
 //! | level | sees | commits if |
 //! | --- | --- | --- |
 //! | read committed | the newest commit at every step | always |
-//! | read atomic | a prefix of the commits, its client's, and some others | always |
-//! | causal | what has arrived at its site | always |
+//! | read atomic | a prefix of the commits that holds its client's, and some others | always |
+//! | causal | what has arrived at its site | the lists that it appends to have arrived as they are |
 //! | cursor stability | the newest commit at every step | what it read and writes has not changed |
 //! | repeatable read | the newest commit at every step | no row or list that it read has changed |
 //! | snapshot isolation | a prefix of the commits | nobody has written what it writes |
@@ -177,7 +177,7 @@ pub struct Run<'a> {
     events: VecDeque<Event>,
     commits: Vec<Option<u64>>,
     /// Whose client has given up, but which may commit yet.
-    late: Vec<(u64, usize, Active)>,
+    late: Vec<(usize, Active)>,
     /// The keys in use, with the number of writes: of rows and of lists.
     rows: Vec<(u64, u64)>,
     lists: Vec<(u64, u64)>,
@@ -245,9 +245,9 @@ impl<'a> Run<'a> {
         }
         if !self.late.is_empty() && self.random.chance(1, 16) {
             let one = self.random.below(self.late.len() as u64) as usize;
-            let (client, site, active) = self.late.swap_remove(one);
+            let (site, active) = self.late.swap_remove(one);
             if self.may_commit(&active) {
-                self.commit(client, site, &active);
+                self.commit(site, &active);
             }
         }
         match self.clients[at].active.take() {
@@ -278,7 +278,7 @@ impl<'a> Run<'a> {
         let Client { name, told, .. } = self.clients[at];
         let view = match self.options.level {
             Level::ReadCommitted | Level::CursorStability | Level::RepeatableRead => View::Latest,
-            Level::ReadAtomic => View::Some { upto: old, now: latest, client: name, salt: self.random.any() },
+            Level::ReadAtomic => View::Some { upto: old.max(told), now: latest, salt: self.random.any() },
             Level::Causal => self.database.arrived(self.site(at)),
             Level::SnapshotIsolation => View::Upto(old),
             Level::Serializable if reader => View::Upto(old),
@@ -434,7 +434,11 @@ impl<'a> Run<'a> {
             })
         };
         match self.options.level {
-            Level::ReadCommitted | Level::ReadAtomic | Level::Causal => true,
+            Level::ReadCommitted | Level::ReadAtomic => true,
+            Level::Causal => active.writes.iter().all(|write| match write {
+                Write::Row(..) => true,
+                Write::Element(key, _) => list(*key) == 0 || self.database.sees(&active.view, list(*key)),
+            }),
             Level::CursorStability => item(&written),
             Level::RepeatableRead => item(&|_, _| true),
             Level::SnapshotIsolation | Level::StrongSessionSnapshotIsolation | Level::StrongSnapshotIsolation => {
@@ -451,12 +455,13 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn commit(&mut self, client: u64, site: usize, active: &Active) -> Commit {
-        let commit = self.database.commit(client, site, &active.writes);
+    fn commit(&mut self, site: usize, active: &Active) -> Commit {
+        let commit = self.database.commit(site, &active.writes);
         let last = self.positions[commit as usize - 1];
         self.positions.push(last + 1 + self.random.below(self.options.gap + 1));
         self.commits[active.transaction.id as usize] = Some(commit);
         let needed = self.needed();
+        self.database.forget_order(needed);
         for write in &active.writes {
             self.database.forget(*write, needed);
             if let Some(retire) = self.options.retire {
@@ -491,11 +496,10 @@ impl<'a> Run<'a> {
     /// The last step of a transaction has been taken.
     fn end(&mut self, at: usize, mut active: Active) {
         let site = self.site(at);
-        let name = self.clients[at].name;
         if self.random.chance(self.options.unknown, 1000) {
             let late = self.random.chance(1, 4);
             if !late && self.random.chance(1, 2) && !active.writes.is_empty() && self.may_commit(&active) {
-                self.commit(name, site, &active);
+                self.commit(site, &active);
             }
             self.give_up(at, active, late);
             return;
@@ -503,7 +507,7 @@ impl<'a> Run<'a> {
         let commits = !self.random.chance(self.options.aborted, 1000) && self.may_commit(&active);
         active.over = Some(if commits { Outcome::Ok } else { Outcome::Failed });
         if commits && !active.writes.is_empty() {
-            let commit = self.commit(name, site, &active);
+            let commit = self.commit(site, &active);
             active.commit = Some(commit);
             active.transaction.commit = Some(self.positions[commit as usize]).filter(|_| self.options.positions);
         }
@@ -537,12 +541,12 @@ impl<'a> Run<'a> {
         }
         self.events.push_back(Event::Over(transaction));
         let client = &mut self.clients[at];
-        let name = std::mem::replace(&mut client.name, self.names);
+        client.name = self.names;
         client.told = 0;
         self.names += 1;
         if late && !active.writes.is_empty() {
             let site = self.site(at);
-            self.late.push((name, site, active));
+            self.late.push((site, active));
         }
     }
 }

@@ -1,0 +1,90 @@
+//! The judges against histories that are correct by construction and against mutated ones; the definitions say which of
+//! these are illegal.
+
+#[path = "../definitions/adya.rs"]
+mod adya;
+#[path = "../definitions/axioms.rs"]
+mod axioms;
+#[path = "../definitions/oracle.rs"]
+mod oracle;
+#[path = "../definitions/serial.rs"]
+mod serial;
+#[path = "../definitions/versions.rs"]
+mod versions;
+
+use checkers::generate::{Generated, Mutation, Options, Random, generate, mutate};
+use checkers::transactions::{self, Finding, Level, judge};
+use checkers::versions as positions;
+
+use crate::oracle::is_possible;
+
+/// How many histories of each kind; more on demand.
+fn count(usual: u64) -> u64 {
+    std::env::var("GENERATED_COUNT").map_or(usual, |count| count.parse().unwrap())
+}
+
+/// A history that is small enough to try everything.
+fn small(level: Level, seed: u64) -> Generated {
+    let options = Options::varied(level, seed);
+    generate(&Options { transactions: 3 + seed as usize % 4, operations: (1, 3), keys: 2, ..options }, seed)
+}
+
+fn black_box(generated: &Generated, level: Level) -> Finding {
+    let options = transactions::Options { levels: vec![level], positions: false, ..Default::default() };
+    judge(&generated.history, &options).findings.remove(&level).unwrap()
+}
+
+#[test]
+fn generated_histories_are_possible_by_definition() {
+    for level in Level::ALL {
+        for seed in 0..count(300) {
+            let generated = small(level, seed);
+            let possible = is_possible(&generated.history, level);
+            assert_ne!(possible, Some(false), "{level}, seed {seed}: {:#?}", generated.history.transactions);
+        }
+    }
+}
+
+#[test]
+fn no_correct_history_is_rejected() {
+    for level in Level::ALL {
+        for seed in 0..count(300) {
+            let generated = generate(&Options::varied(level, seed), seed);
+            let options = transactions::Options { levels: vec![level], positions: false, ..Default::default() };
+            let judgement = judge(&generated.history, &options);
+            let rejected = judgement.findings.values().any(|finding| matches!(finding, Finding::Violated { .. }));
+            assert!(!rejected, "{level}, seed {seed}: {judgement:#?}\n{:#?}", generated.history.transactions);
+        }
+    }
+}
+
+/// Where the definition says that the data alone are impossible, both judges must say so; and the black box must never
+/// reject what is fine by the positions.
+#[test]
+fn mutated_histories_are_found_without_and_with_positions() {
+    let mut report = String::new();
+    for level in Level::ALL {
+        for mutation in Mutation::ALL {
+            let (mut bad, mut without, mut with) = (0, 0, 0);
+            for seed in 0..count(60) {
+                let mut generated = small(level, seed);
+                let Some(done) = mutate(&mut generated, mutation, &mut Random::new(seed)) else { continue };
+                let what = || format!("{level}, seed {seed}: {}\n{:#?}", done.what, generated.history.transactions);
+                let illegal = is_possible(&generated.history, level) == Some(false);
+                let rejected = matches!(black_box(&generated, level), Finding::Violated { .. });
+                assert!(illegal || !rejected, "{}", what());
+                let by_position = positions::Options::of(level)
+                    .map(|options| positions::check(&generated.history.transactions, options).violation().is_some());
+                // What is fine by the positions is fine: they are one way in which it can have come about.
+                assert!(by_position != Some(false) || !rejected, "{}", what());
+                if illegal {
+                    bad += 1;
+                    without += u32::from(rejected);
+                    with += u32::from(by_position == Some(true));
+                }
+            }
+            report += &format!("{level} {mutation:?}: {bad} bad, {without} found without positions, {with} with\n");
+        }
+    }
+    std::fs::write(std::env::temp_dir().join("generated.txt"), &report).unwrap();
+}
