@@ -4,9 +4,8 @@
 
 use std::process::ExitCode;
 
-use checkers::Verdict;
-use checkers::generate::{Options, generate};
-use checkers::transactions::Level;
+use checkers::generate::{Generated, Options, generate};
+use checkers::transactions::{self as judge, Finding, Level};
 use checkers::versions;
 
 fn main() -> ExitCode {
@@ -15,38 +14,48 @@ fn main() -> ExitCode {
     let first: u64 = numbers.next().unwrap_or(0);
     let mut alarms = 0;
     for level in Level::ALL {
-        let (mut transactions, mut rejected, mut gave_up) = (0, 0, 0);
+        let (mut transactions, mut held, mut undecided) = (0, 0, 0);
+        let (mut rejected, mut by_position) = (0, 0);
         for seed in first..first + count {
-            let options = Options::varied(level, seed);
-            let generated = generate(&options, seed);
+            let generated = generate(&Options::varied(level, seed), seed);
             transactions += generated.history.transactions.len();
+            let options = judge::Options { levels: vec![level], positions: false, ..Default::default() };
+            let judgement = judge::judge(&generated.history, &options);
+            match judgement.findings.get(&level) {
+                Some(Finding::Violated { anomaly }) => {
+                    show(&format!("{level}, seed {seed}: {:?}", judgement.anomalies[*anomaly]), rejected, &generated);
+                    rejected += 1;
+                }
+                Some(Finding::Holds) => held += 1,
+                Some(Finding::Undecided { .. }) | None => undecided += 1,
+            }
             if let Some(options) = versions::Options::of(level) {
-                match versions::check(&generated.history.transactions, options) {
-                    Verdict::Pass { .. } => {}
-                    Verdict::GaveUp { reason, .. } => {
-                        if gave_up == 0 {
-                            print(&format!("{level}, seed {seed}: {reason}"));
-                        }
-                        gave_up += 1;
-                    }
-                    Verdict::Fail(violation) => {
-                        if rejected == 0 {
-                            print(&format!("{level}, seed {seed}: {violation}"));
-                            for transaction in &generated.history.transactions {
-                                print(&format!("  {:?} {transaction:?}", generated.commits[transaction.id as usize]));
-                            }
-                        }
-                        rejected += 1;
-                    }
+                let verdict = versions::check(&generated.history.transactions, options);
+                if !verdict.is_pass() {
+                    show(&format!("{level}, seed {seed}: {verdict:?}"), by_position, &generated);
+                    by_position += 1;
                 }
             }
         }
+        let known =
+            versions::Options::of(level).map_or("no positions".to_owned(), |_| format!("{by_position} by them"));
         print(&format!(
-            "{level}: {count} histories, {transactions} transactions, {rejected} rejected, {gave_up} not decided"
+            "{level}: {count} histories, {transactions} transactions; without positions {rejected} rejected, {held} hold, \
+             {undecided} undecided; {known} rejected"
         ));
-        alarms += rejected;
+        alarms += rejected + by_position;
     }
     ExitCode::from(u8::from(alarms > 0))
+}
+
+/// Shows the first that was rejected.
+fn show(what: &str, before: u64, generated: &Generated) {
+    if before == 0 {
+        print(what);
+        for transaction in &generated.history.transactions {
+            print(&format!("  {:?} {transaction:?}", generated.commits[transaction.id as usize]));
+        }
+    }
 }
 
 #[expect(clippy::print_stdout, reason = "the report of a command")]

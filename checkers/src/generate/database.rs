@@ -100,9 +100,10 @@ impl Database {
                 commit <= *upto
                     || (commit <= *now
                         && mix(commit ^ salt).is_multiple_of(2)
-                        && self.appended.get(&commit).is_none_or(|before| {
-                            before.iter().all(|before| self.sees(view, *before))
-                        }))
+                        && self
+                            .appended
+                            .get(&commit)
+                            .is_none_or(|before| before.iter().all(|before| self.sees(view, *before))))
             }
             View::Arrived(arrived) => {
                 let Origin { site, index, .. } = self.commits[commit as usize];

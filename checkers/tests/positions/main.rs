@@ -143,33 +143,33 @@ fn possible(options: &versions::Options, transactions: &[Transaction]) -> Option
     if (free.len() as u64 + 1).checked_pow(doubtful.len() as u32).is_none_or(|choices| choices > 2000) {
         return None;
     }
-    fn search(
-        options: &versions::Options,
-        transactions: &[Transaction],
-        commits: &mut Vec<Option<u64>>,
-        doubtful: &[usize],
-        free: &[u64],
-    ) -> bool {
-        let Some((first, rest)) = doubtful.split_first() else { return legal(options, transactions, commits) };
-        std::iter::once(None).chain(free.iter().copied().map(Some)).any(|choice| {
-            commits[*first] = choice;
-            let found = search(options, transactions, commits, rest, free);
-            commits[*first] = None;
-            found
-        })
-    }
     Some(search(options, transactions, &mut commits, &doubtful, &free))
+}
+
+fn search(
+    options: &versions::Options,
+    transactions: &[Transaction],
+    commits: &mut Vec<Option<u64>>,
+    doubtful: &[usize],
+    free: &[u64],
+) -> bool {
+    let Some((first, rest)) = doubtful.split_first() else { return legal(options, transactions, commits) };
+    std::iter::once(None).chain(free.iter().copied().map(Some)).any(|choice| {
+        commits[*first] = choice;
+        let found = search(options, transactions, commits, rest, free);
+        commits[*first] = None;
+        found
+    })
 }
 
 /// No history that is possible is rejected, and of those that are not nearly all are found, mutated or not.
 #[test]
 fn the_judge_agrees_with_the_definition() {
-    let count: u64 = std::env::var("ORACLE_COUNT").map_or(250, |count| count.parse().unwrap());
     for level in LEVELS {
         let options = versions::Options::of(level).unwrap();
+        let (mut bad, mut found, mut good) = (0, 0, 0);
         for mutation in [None].into_iter().chain(Mutation::ALL.map(Some)) {
-            let (mut bad, mut found, mut good) = (0, 0, 0);
-            for seed in 0..count {
+            for seed in 0..300 {
                 let shape = Options { transactions: 3 + seed as usize % 13, ..Options::varied(level, seed) };
                 let mut generated = generate(&shape, seed);
                 let what = match mutation {
@@ -181,24 +181,18 @@ fn the_judge_agrees_with_the_definition() {
                 };
                 let transactions = &generated.history.transactions;
                 let Some(possible) = possible(&options, transactions) else { continue };
+                assert!(mutation.is_some() || possible, "{level}, seed {seed}: {transactions:#?}");
                 let verdict = versions::check(transactions, options);
-                assert!(
-                    mutation.is_some() || possible,
-                    "{level}, seed {seed}: the definition rejects {transactions:#?}"
-                );
                 match (possible, &verdict) {
                     (true, Verdict::Pass { .. }) => good += 1,
                     (true, _) => panic!("{level}, seed {seed}: {what}\n{verdict:#?}\n{transactions:#?}"),
-                    (false, Verdict::Fail(_)) => (bad, found) = (bad + 1, found + 1),
-                    (false, _) => {
+                    (false, verdict) => {
                         bad += 1;
-                        if std::env::var("ORACLE_SHOW").is_ok() {
-                            println!("MISSED {level}, seed {seed}: {what}\n{transactions:#?}");
-                        }
+                        found += u32::from(verdict.violation().is_some());
                     }
                 }
             }
-            println!("{level} {mutation:?}: {found} of {bad} bad ones found, {good} good ones");
         }
+        assert!(good > 400 && bad > 1000 && found * 200 > bad * 199, "{level}: {found} of {bad} found, {good} good");
     }
 }
