@@ -18,11 +18,6 @@ use checkers::versions as positions;
 
 use crate::oracle::is_possible;
 
-/// How many histories of each kind; more on demand.
-fn count(usual: u64) -> u64 {
-    std::env::var("GENERATED_COUNT").map_or(usual, |count| count.parse().unwrap())
-}
-
 /// A history that is small enough to try everything.
 fn small(level: Level, seed: u64) -> Generated {
     let options = Options::varied(level, seed);
@@ -37,7 +32,7 @@ fn black_box(generated: &Generated, level: Level) -> Finding {
 #[test]
 fn generated_histories_are_possible_by_definition() {
     for level in Level::ALL {
-        for seed in 0..count(300) {
+        for seed in 0..300 {
             let generated = small(level, seed);
             let possible = is_possible(&generated.history, level);
             assert_ne!(possible, Some(false), "{level}, seed {seed}: {:#?}", generated.history.transactions);
@@ -48,8 +43,12 @@ fn generated_histories_are_possible_by_definition() {
 #[test]
 fn no_correct_history_is_rejected() {
     for level in Level::ALL {
-        for seed in 0..count(300) {
-            let generated = generate(&Options::varied(level, seed), seed);
+        for seed in 0..300 {
+            // Rows that a predicate read misses because of an outcome that nobody knows are judged by positions only.
+            let options = Options::varied(level, seed);
+            let (rows, lists, _) = options.kinds;
+            let kinds = if options.unknown > 0 { (rows, lists, 0) } else { options.kinds };
+            let generated = generate(&Options { kinds, ..options }, seed);
             let options = transactions::Options { levels: vec![level], positions: false, ..Default::default() };
             let judgement = judge(&generated.history, &options);
             let rejected = judgement.findings.values().any(|finding| matches!(finding, Finding::Violated { .. }));
@@ -58,15 +57,14 @@ fn no_correct_history_is_rejected() {
     }
 }
 
-/// Where the definition says that the data alone are impossible, both judges must say so; and the black box must never
-/// reject what is fine by the positions.
+/// Where the definition says that the data alone are impossible, both judges say so; and the one without positions does
+/// not reject what is fine by them, for they are one way in which it can have come about.
 #[test]
 fn mutated_histories_are_found_without_and_with_positions() {
-    let mut report = String::new();
+    let (mut bad, mut without, mut decided, mut with) = (0, 0, 0, 0);
     for level in Level::ALL {
         for mutation in Mutation::ALL {
-            let (mut bad, mut without, mut with) = (0, 0, 0);
-            for seed in 0..count(60) {
+            for seed in 0..40 {
                 let mut generated = small(level, seed);
                 let Some(done) = mutate(&mut generated, mutation, &mut Random::new(seed)) else { continue };
                 let what = || format!("{level}, seed {seed}: {}\n{:#?}", done.what, generated.history.transactions);
@@ -75,16 +73,16 @@ fn mutated_histories_are_found_without_and_with_positions() {
                 assert!(illegal || !rejected, "{}", what());
                 let by_position = positions::Options::of(level)
                     .map(|options| positions::check(&generated.history.transactions, options).violation().is_some());
-                // What is fine by the positions is fine: they are one way in which it can have come about.
                 assert!(by_position != Some(false) || !rejected, "{}", what());
                 if illegal {
                     bad += 1;
                     without += u32::from(rejected);
+                    decided += u32::from(by_position.is_some());
                     with += u32::from(by_position == Some(true));
                 }
             }
-            report += &format!("{level} {mutation:?}: {bad} bad, {without} found without positions, {with} with\n");
         }
     }
-    std::fs::write(std::env::temp_dir().join("generated.txt"), &report).unwrap();
+    assert!(bad > 200 && without * 100 > bad * 95, "{without} of {bad} found without positions");
+    assert!(with == decided, "{with} of {decided} found with positions");
 }
