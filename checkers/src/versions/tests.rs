@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::history::Micro;
+use crate::history::{Micro, Predicate};
 
 fn check_versions(transactions: &[Transaction]) -> Verdict {
     check(transactions, Options::default())
@@ -161,6 +161,56 @@ fn unknown_writers_may_have_committed_or_not() {
     // Not before it was invoked.
     let late = Transaction { invoke: 7, ..maybe };
     illegal(&[known, late, read(3, 9, vec![r(1, 2)])], "impossible-read");
+}
+
+/// Nothing is known of its snapshot, so that its bounds come from what others saw.
+#[test]
+fn bounds_close_in_without_a_snapshot() {
+    let known = txn(1, (1, 2), (0, Some(5)), vec![w(1, 1)]);
+    let maybe = Transaction { snapshot: None, ..unknown(txn(2, (1, 4), (0, None), vec![w(1, 2)])) };
+    let read = |id, snapshot, micro| txn(id, (3, 9), (snapshot, None), vec![micro]);
+    let base = [known, maybe, read(3, 7, r(1, 2))];
+    legal(&base);
+    // Seen and missed at one snapshot.
+    illegal(&[&base[..2], &[read(3, 7, r(1, 1)), read(4, 7, r(1, 2))]].concat(), "impossible-read");
+    // Overwritten by one that did not see it, though it can only have.
+    let next = |snapshot| txn(5, (3, 9), (snapshot, Some(12)), vec![w(1, 3)]);
+    legal(&[&base[..], &[next(6)]].concat());
+    illegal(&[&base[..], &[next(5)]].concat(), "lost-update");
+}
+
+/// What matches must be in the answer, also if it is a writer of unknown outcome that makes it so.
+#[test]
+fn answers_to_predicates_are_whole() {
+    let rows = |predicate, rows: &[(u64, i64)]| Micro::ReadRows { predicate, rows: rows.to_vec() };
+    let writers = [txn(1, (1, 2), (0, Some(3)), vec![w(1, 4), w(2, 5)]), txn(2, (3, 4), (3, Some(6)), vec![w(2, 8)])];
+    let maybe = unknown(txn(3, (3, 4), (6, None), vec![w(1, 7)]));
+    let read = |snapshot, micro| [&writers[..], &[txn(9, (1, 9), (snapshot, None), vec![micro])]].concat();
+    let even = Predicate::Modulo { divisor: 2, remainder: 0 };
+    legal(&read(3, rows(even, &[(1, 4)])));
+    legal(&read(6, rows(even, &[(2, 8), (1, 4)])));
+    illegal(&read(6, rows(even, &[(2, 8)])), "predicate-read-miss");
+    illegal(&read(6, rows(Predicate::Greater(4), &[(2, 5)])), "stale-read");
+    illegal(&read(6, rows(Predicate::Any, &[(1, 4)])), "predicate-read-miss");
+    illegal(&read(3, rows(Predicate::Any, &[(1, 4), (2, 8)])), "future-read");
+    illegal(&read(3, rows(even, &[(1, 4), (2, 5)])), "internal");
+    illegal(&read(3, rows(Predicate::Any, &[(1, 4), (1, 4), (2, 5)])), "internal");
+    let with = |snapshot, reads: Vec<Micro>| {
+        [&writers[..], &[maybe.clone(), txn(9, (1, 9), (snapshot, None), reads)]].concat()
+    };
+    legal(&with(9, vec![rows(even, &[(2, 8)])]));
+    legal(&with(9, vec![rows(even, &[(1, 4), (2, 8)])]));
+    illegal(&with(6, vec![rows(even, &[(2, 8)])]), "predicate-read-miss");
+    // It has seen that the row does not match any more, and what it was before.
+    illegal(&with(9, vec![rows(even, &[(2, 8)]), r(1, 4)]), "stale-read");
+    // Its own writes count.
+    legal(&read(6, rows(Predicate::Equal(5), &[])));
+    let own = |answer: &[(u64, i64)]| {
+        let operations = vec![w(3, 2), rows(even, answer)];
+        [&writers[..], &[txn(9, (1, 9), (6, Some(9)), operations)]].concat()
+    };
+    legal(&own(&[(1, 4), (2, 8), (3, 2)]));
+    illegal(&own(&[(1, 4), (2, 8)]), "internal");
 }
 
 #[test]
