@@ -7,12 +7,13 @@
 
 pub mod bank;
 pub mod durability;
+pub mod generate;
 pub mod history;
 pub mod linearizability;
 pub mod raft;
 pub mod replicas;
-pub mod snapshot;
 pub mod transactions;
+pub mod versions;
 
 use serde::Serialize;
 
