@@ -100,7 +100,9 @@ fn wrong_declarations_are_found_out() {
 
 #[test]
 fn the_tester_stands_in_for_staterights() {
-    fn both<S: crate::linearizability::Model>(initial: S, events: &[(u8, Result<S::Op, S::Ret>)]) -> bool
+    /// By thread, a call or a return.
+    type Event<S> = (u8, Result<<S as SequentialSpec>::Op, <S as SequentialSpec>::Ret>);
+    fn both<S: crate::linearizability::Model>(initial: S, events: &[Event<S>]) -> bool
     where
         Known: Hints<S>,
     {
@@ -193,7 +195,7 @@ fn a_monitor_holds_no_more_than_what_is_pending() {
             monitor.respond(client as u64, &answer).unwrap();
         }
         let answer = register.invoke(&ops[2]);
-        if word >> 40 & 15 == 0 {
+        if (word >> 40).is_multiple_of(16) {
             monitor.crash(2).unwrap();
             monitor.invoke(3, Op::Read).unwrap();
             monitor.respond(3, &Ret::Value(Some(-serial))).unwrap();
