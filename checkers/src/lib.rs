@@ -8,6 +8,7 @@
 pub mod append;
 pub mod bank;
 pub mod durability;
+pub mod formats;
 pub mod history;
 pub mod linearizability;
 pub mod raft;
