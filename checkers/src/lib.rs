@@ -14,6 +14,7 @@ pub mod linearizability;
 pub mod raft;
 pub mod replicas;
 pub mod snapshot;
+pub mod transactions;
 
 use serde::Serialize;
 

@@ -1,0 +1,75 @@
+//! Judges histories of transactions: which consistency levels hold, and what shows that others do not.
+//!
+//! [`judge`] takes a [`History`] of reads and writes of rows, lists and appends, and predicate reads, and says for each
+//! [`Level`] whether it [holds, is violated or cannot be decided](Finding). What violates a level is an [`Anomaly`]: it
+//! has the field's [name](Name), the transactions that took part, and the reasons in words; if it is a cycle of
+//! dependencies, each [edge](Edge) says why it is there.
+
+mod anomaly;
+mod level;
+
+pub use anomaly::{Anomaly, Class, Edge, Name, Object, Through, Why};
+pub use level::Level;
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::history::History;
+
+/// What is known of one level.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Finding {
+    /// The history is possible under this level.
+    Holds,
+    /// It is not.
+    Violated {
+        /// What shows it: a place in [`Judgement::anomalies`].
+        anomaly: usize,
+    },
+    /// The history does not tell, or the search for an answer was cut off.
+    Undecided {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// What was found in one history.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Judgement {
+    /// Everything that is wrong, the gravest first.
+    pub anomalies: Vec<Anomaly>,
+    /// By level that was asked for.
+    pub findings: BTreeMap<Level, Finding>,
+    /// How many observations and dependencies were compared; 0 means that nothing was tested.
+    pub comparisons: u64,
+}
+
+/// What to judge, and how hard to try.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// The levels to decide.
+    pub levels: Vec<Level>,
+    /// How many steps the search for an order of writes that nobody saw may take, and as many that for small cycles.
+    pub budget: u64,
+    /// How many anomalies of one name are reported.
+    pub shown: usize,
+    /// Whether the commit positions that the database reports may prove a level: rows were then written in that order.
+    pub positions: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { levels: Level::ALL.to_vec(), budget: 10_000_000, shown: 10, positions: true }
+    }
+}
+
+/// Says which levels a history is possible under.
+///
+/// The history is well formed, see [`crate::history::validate`].
+pub fn judge(history: &History, options: &Options) -> Judgement {
+    let undecided = || Finding::Undecided { reason: format!("{} transactions", history.transactions.len()) };
+    let findings = options.levels.iter().map(|level| (*level, undecided())).collect();
+    Judgement { findings, ..Judgement::default() }
+}
