@@ -33,10 +33,12 @@ pub(super) fn read(text: &str) -> Result<Recorded, HistoryError> {
     let Some(first) = events.first() else {
         return wrong(1, "no client does anything in this history");
     };
-    let transactional = events.iter().any(|event| match &event.what.f {
-        Some(f) => f == "init" || has_micro_operations(&event.what.value),
-        None => true,
-    });
+    let has = |event: &Event<What<'_>>, names| has_steps(&event.what.value, names);
+    let transactional =
+        events.iter().any(|event| match event.what.f.as_deref() {
+            Some("init") | None => true,
+            Some(_) => has(event, &["r", "w", "append", "insert", "delete", "rp"]),
+        }) || events.iter().all(|event| event.what.f.as_deref() == Some("txn") && !has(event, &["read", "write"]));
     let line = first.line;
     if events.iter().any(|event| event.phase == Phase::Invoke) {
         let pairs = pair(events)?;
@@ -237,13 +239,13 @@ fn sequence<'a, 'e>(value: &'a Edn<'e>) -> Option<&'a [Edn<'e>]> {
     }
 }
 
-/// Whether a value is a list of micro-operations in Elle's words.
-fn has_micro_operations(value: &Edn<'_>) -> bool {
-    let is_micro = |step: &Edn<'_>| match sequence(step).and_then(<[_]>::first) {
-        Some(Edn::Key(name)) => matches!(name.as_ref(), "r" | "w" | "append" | "insert" | "delete" | "rp"),
+/// Whether a value is a list with a step of one of these names.
+fn has_steps(value: &Edn<'_>, names: &[&str]) -> bool {
+    let is_one = |step: &Edn<'_>| match sequence(step).and_then(<[_]>::first) {
+        Some(Edn::Key(name)) => names.contains(&name.as_ref()),
         _ => false,
     };
-    sequence(value).is_some_and(|steps| steps.iter().any(is_micro))
+    sequence(value).is_some_and(|steps| steps.iter().any(is_one))
 }
 
 fn transactions(pairs: Vec<Pair<What<'_>>>, timed: bool) -> Result<Recorded, HistoryError> {
