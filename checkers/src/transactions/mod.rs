@@ -6,7 +6,20 @@
 //! dependencies, each [edge](Edge) says why it is there.
 
 mod anomaly;
+mod cycles;
+mod explain;
+mod facts;
+mod graph;
 mod level;
+mod levels;
+mod links;
+mod orders;
+pub mod saturation;
+pub mod search;
+mod undetermined;
+mod weak;
+mod witness;
+mod words;
 
 pub use anomaly::{Anomaly, Class, Edge, Name, Object, Through, Why};
 pub use level::Level;
@@ -69,7 +82,5 @@ impl Default for Options {
 ///
 /// The history is well formed, see [`crate::history::validate`].
 pub fn judge(history: &History, options: &Options) -> Judgement {
-    let undecided = || Finding::Undecided { reason: format!("{} transactions", history.transactions.len()) };
-    let findings = options.levels.iter().map(|level| (*level, undecided())).collect();
-    Judgement { findings, ..Judgement::default() }
+    levels::judge(history, options)
 }

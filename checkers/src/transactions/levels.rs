@@ -1,0 +1,318 @@
+//! Which levels hold: from the graph, from the search for an order of writes that nobody saw, and from each other.
+//!
+//! If there is no cycle at all, sessions and real time included, every level holds, so one pass suffices for a history
+//! that is right. Otherwise the [smallest cycles](super::witness) are searched, and each level that none of them violates
+//! is tested in its own view of the graph.
+
+use std::collections::BTreeMap;
+
+use super::anomaly::{Anomaly, Name, Through};
+use super::cycles::Shape;
+use super::facts::Facts;
+use super::graph::{DATA, Graph, ITEMS, Labels, SESSION, SESSIONS, View};
+use super::level::Level;
+use super::links::Links;
+use super::orders::Orders;
+use super::saturation::{Observations, Weak};
+use super::search::Isolation;
+use super::undetermined::{Answer, Question, answer, open_rows};
+use super::weak::observations;
+use super::{Finding, Judgement, Options};
+use crate::history::History;
+
+/// Levels with those first that imply others.
+const STRONG_FIRST: [Level; 11] = [
+    Level::StrictSerializable,
+    Level::StrongSessionSerializable,
+    Level::Serializable,
+    Level::StrongSnapshotIsolation,
+    Level::StrongSessionSnapshotIsolation,
+    Level::SnapshotIsolation,
+    Level::RepeatableRead,
+    Level::CursorStability,
+    Level::Causal,
+    Level::ReadAtomic,
+    Level::ReadCommitted,
+];
+
+/// Levels that may take a search, with those first that are implied by others.
+const SEARCHED: [Level; 6] = [
+    Level::SnapshotIsolation,
+    Level::StrongSessionSnapshotIsolation,
+    Level::StrongSnapshotIsolation,
+    Level::Serializable,
+    Level::StrongSessionSerializable,
+    Level::StrictSerializable,
+];
+
+/// Levels that are decided by saturation, from the weakest.
+const WEAK: [(Level, Weak); 3] =
+    [(Level::ReadCommitted, Weak::ReadCommitted), (Level::ReadAtomic, Weak::ReadAtomic), (Level::Causal, Weak::Causal)];
+
+fn timed(level: Level) -> bool {
+    matches!(level, Level::StrongSnapshotIsolation | Level::StrictSerializable)
+}
+
+/// See [`super::judge`].
+pub(super) fn judge(history: &History, options: &Options) -> Judgement {
+    let (mut judgement, trusted) = attempt(history, options, options.positions);
+    if trusted && judgement.findings.values().any(|finding| *finding != Finding::Holds) {
+        // The positions may be wrong. What they prove is proven, but what contradicts them is no fault of the history.
+        let proven = judgement.findings;
+        judgement = attempt(history, options, false).0;
+        for (level, finding) in proven {
+            if finding == Finding::Holds {
+                judgement.findings.insert(level, finding);
+            }
+        }
+    }
+    judgement
+}
+
+/// A history at work.
+struct Case<'a> {
+    facts: Facts<'a>,
+    orders: Orders,
+    links: Links,
+    graph: Graph,
+    options: &'a Options,
+    /// Whether nothing at all is wrong with the graph.
+    clean: bool,
+    findings: BTreeMap<Level, Finding>,
+    /// What the search said.
+    answers: BTreeMap<Level, Answer>,
+    /// What saturation is told.
+    told: Option<Observations>,
+    /// The levels that saturation found possible.
+    saturated: Vec<Level>,
+}
+
+fn attempt(history: &History, options: &Options, positions: bool) -> (Judgement, bool) {
+    let mut facts = Facts::new(history, options.shown);
+    let orders = facts.order(positions);
+    let mut links = Links::new(&mut facts);
+    let all = std::mem::take(&mut links.links);
+    let graph = Graph::new(links.nodes, &all);
+    drop(all);
+    let mut case = Case {
+        facts,
+        orders,
+        links,
+        graph,
+        options,
+        clean: false,
+        findings: BTreeMap::new(),
+        answers: BTreeMap::new(),
+        told: None,
+        saturated: Vec::new(),
+    };
+    case.search();
+    if case.open() {
+        // Much cheaper than a search, and violates stronger levels as well.
+        case.weak(Level::Causal);
+    }
+    for level in STRONG_FIRST {
+        if options.levels.contains(&level) {
+            let finding = case.find(level);
+            case.findings.insert(level, finding);
+        }
+    }
+    let trusted = case.orders.trusted;
+    (case.done(), trusted)
+}
+
+impl Case<'_> {
+    /// Finds what is wrong with the graph.
+    fn search(&mut self) {
+        let historic = self.facts.history.transactions.iter().any(|transaction| transaction.historic);
+        // Those who may read the past are bound in their commits only, which only events tell.
+        self.clean = !self.late(DATA | SESSION, false) && !(historic && self.late(DATA | SESSIONS, true));
+        if self.clean {
+            return;
+        }
+        let components = self.view(DATA | SESSIONS, false).components();
+        self.facts.smallest_cycles(&self.graph, &components, self.options.budget);
+        if self.facts.history.timed {
+            self.facts.smallest_cycles_in_time(&self.graph, self.options.budget);
+        }
+    }
+
+    fn view(&self, labels: Labels, events: bool) -> View<'_> {
+        View { graph: &self.graph, labels, events }
+    }
+
+    /// Whether real time closes a cycle, or there is one already.
+    fn late(&self, labels: Labels, events: bool) -> bool {
+        let view = self.view(labels, events);
+        let components = view.components();
+        let transactions = &self.facts.history.transactions;
+        components.cyclic || self.facts.history.timed && view.late(&components, transactions).next().is_some()
+    }
+
+    /// Whether an anomaly that was found violates a level.
+    fn violated(&self, level: Level) -> bool {
+        self.facts.found.anomalies.iter().any(|anomaly| anomaly.name.violates(level))
+    }
+
+    fn find(&mut self, level: Level) -> Finding {
+        if self.violated(level) {
+            return Finding::Violated { anomaly: 0 };
+        }
+        if self.findings.iter().any(|(other, finding)| *finding == Finding::Holds && other.implies(level)) {
+            return Finding::Holds;
+        }
+        if let Some(gap) = &self.facts.gap {
+            return Finding::Undecided { reason: gap.clone() };
+        }
+        let (labels, shape, timed) = match level {
+            Level::ReadCommitted | Level::ReadAtomic | Level::Causal => return self.weak(level),
+            Level::CursorStability => return self.cursor_stability(),
+            Level::RepeatableRead => (ITEMS, Shape::Any, false),
+            Level::SnapshotIsolation => (DATA, Shape::Snapshot, false),
+            Level::StrongSessionSnapshotIsolation => (DATA | SESSIONS, Shape::Snapshot, false),
+            Level::StrongSnapshotIsolation => (DATA | SESSIONS, Shape::Snapshot, true),
+            Level::Serializable => (DATA, Shape::Any, false),
+            Level::StrongSessionSerializable => (DATA | SESSION, Shape::Any, false),
+            Level::StrictSerializable => (DATA | SESSION, Shape::Any, true),
+        };
+        if !self.clean {
+            let events = shape == Shape::Snapshot;
+            let cyclic = self.view(labels, events).components().cyclic;
+            if cyclic || timed && self.late(labels, events) {
+                self.facts.some_cycle(&self.graph, shape, labels, timed && !cyclic);
+                assert!(self.violated(level), "a cycle of the view of {level} violates it");
+                return Finding::Violated { anomaly: 0 };
+            }
+        }
+        if timed && !self.facts.history.timed && !self.one_client() {
+            return Finding::Undecided { reason: "the history has no times".to_owned() };
+        }
+        if level == Level::RepeatableRead {
+            if !self.open() {
+                return Finding::Holds;
+            }
+            // Without predicate reads it is the same as serializable, and then violated as that is.
+            return match self.ask(Level::Serializable) {
+                Finding::Violated { .. } if !self.violated(level) => {
+                    let reason = "it is not known in which order rows were overwritten";
+                    Finding::Undecided { reason: reason.to_owned() }
+                }
+                finding => finding,
+            };
+        }
+        self.ask(level)
+    }
+
+    /// Whether real time says no more than the order of the only client.
+    fn one_client(&self) -> bool {
+        let mut clients = self.facts.history.transactions.iter().filter(|transaction| !transaction.initial);
+        let first = clients.next().map(|transaction| transaction.client);
+        clients.all(|transaction| Some(transaction.client) == first)
+    }
+
+    /// Whether the order of some row's versions is left open, or what some read saw.
+    fn open(&self) -> bool {
+        open_rows(&self.facts, &self.links)
+    }
+
+    /// Decides a level by search. If it does not hold, so may not a weaker one, and that is what is told.
+    fn ask(&mut self, level: Level) -> Finding {
+        let mut unknown = match self.answer(level) {
+            Answer::Possible => return Finding::Holds,
+            Answer::Impossible(_) => None,
+            Answer::Unknown(reason) => Some(reason.clone()),
+        };
+        let weaker = SEARCHED.into_iter().filter(|weaker| level.implies(*weaker));
+        for weaker in weaker {
+            if timed(weaker) && !self.facts.history.timed {
+                continue;
+            }
+            match self.answer(weaker) {
+                Answer::Possible => {}
+                Answer::Impossible(anomaly) => {
+                    let anomaly = (**anomaly).clone();
+                    if self.facts.found.wanted(anomaly.name) {
+                        self.facts.found.anomalies.push(anomaly);
+                    }
+                    return Finding::Violated { anomaly: 0 };
+                }
+                Answer::Unknown(reason) => unknown = Some(reason.clone()),
+            }
+        }
+        let reason = unknown.unwrap_or_else(|| "the search was cut off".to_owned());
+        Finding::Undecided { reason }
+    }
+
+    fn answer(&mut self, level: Level) -> &Answer {
+        self.answers.entry(level).or_insert_with(|| {
+            let (isolation, labels, through) = match level {
+                Level::SnapshotIsolation => (Isolation::Snapshot, DATA, Through::Data),
+                Level::StrongSessionSnapshotIsolation => (Isolation::Snapshot, DATA | SESSION, Through::Session),
+                Level::StrongSnapshotIsolation => (Isolation::Snapshot, DATA | SESSION, Through::RealTime),
+                Level::Serializable => (Isolation::Serializable, DATA, Through::Data),
+                Level::StrongSessionSerializable => (Isolation::Serializable, DATA | SESSION, Through::Session),
+                _ => (Isolation::Serializable, DATA | SESSION, Through::RealTime),
+            };
+            let timed = timed(level) && self.facts.history.timed;
+            let question = Question { isolation, labels, timed, through };
+            answer(&self.facts, &self.links, &self.graph, question, self.options.budget)
+        })
+    }
+
+    fn weak(&mut self, level: Level) -> Finding {
+        let told = self.told.take().unwrap_or_else(|| observations(&self.facts, &self.graph));
+        for (weaker, weak) in WEAK.into_iter().filter(|(weaker, _)| level.implies(*weaker)) {
+            if !self.saturated.contains(&weaker) && !self.facts.saturated(&told, weak) {
+                self.told = Some(told);
+                return Finding::Violated { anomaly: 0 };
+            }
+            self.saturated.push(weaker);
+        }
+        self.told = Some(told);
+        if self.links.predicates || !self.links.doubts.is_empty() {
+            let reason = "what predicate reads did not see, and which absence was seen, is not judged at this level";
+            return Finding::Undecided { reason: reason.to_owned() };
+        }
+        Finding::Holds
+    }
+
+    fn cursor_stability(&self) -> Finding {
+        let lost = self.facts.found.anomalies.iter().any(|anomaly| anomaly.name == Name::LostUpdate);
+        let reason = if lost || self.orders.skipped.is_some() {
+            "an update was lost, and the history does not tell whether it read through a cursor"
+        } else if self
+            .facts
+            .versions
+            .iter()
+            .zip(&self.facts.objects)
+            .any(|(versions, object)| matches!(object, super::Object::Row(_)) && !versions.loose.is_empty())
+        {
+            "it is not known in which order rows were overwritten"
+        } else {
+            return Finding::Holds;
+        };
+        Finding::Undecided { reason: reason.to_owned() }
+    }
+
+    fn done(self) -> Judgement {
+        let (mut anomalies, mut findings) = (self.facts.found.anomalies, self.findings);
+        // What needs real time or sessions comes after what does not.
+        let through = |anomaly: &Anomaly| match anomaly.name {
+            Name::Cycle { through, .. } => through,
+            _ => Through::Data,
+        };
+        anomalies.sort_by_key(|anomaly| (through(anomaly), anomaly.name));
+        for (level, finding) in &mut findings {
+            // What was found last may violate what was not decided before.
+            match anomalies.iter().position(|anomaly| anomaly.name.violates(*level)) {
+                Some(anomaly) => {
+                    debug_assert!(*finding != Finding::Holds, "{level} holds in spite of {}", anomalies[anomaly].name);
+                    *finding = Finding::Violated { anomaly };
+                }
+                None => assert!(!matches!(finding, Finding::Violated { .. }), "{level} is violated by something"),
+            }
+        }
+        let comparisons = self.facts.compared + self.graph.links.len() as u64;
+        Judgement { anomalies, findings, comparisons }
+    }
+}

@@ -1,0 +1,168 @@
+//! Read committed, read atomic and causal: what [saturation](super::saturation) is told, and what it tells.
+//!
+//! Who read a list saw everybody who appended one of its elements. All but the last of them wrote something that nobody
+//! else can have written, so each is told as a read of an object of its own.
+
+use hashbrown::HashMap;
+use rustc_hash::FxBuildHasher;
+
+use super::anomaly::{Class, Edge, Name, Object, Through};
+use super::facts::{Facts, NONE, UNSURE};
+use super::graph::{Graph, INITIAL, Labels, Link, RW, SESSION, WR, WW};
+use super::saturation::{Observations, Place, Saturated, Seen, Step, Weak, saturate};
+use super::search::{Arc, Kind};
+use crate::history::{Micro, Outcome};
+
+/// What saturation is told.
+pub(super) fn observations(facts: &Facts, graph: &Graph) -> Observations {
+    let transactions = &facts.history.transactions;
+    let mut clients: HashMap<u64, u32, FxBuildHasher> = HashMap::default();
+    let mut told = Observations::default();
+    for (at, transaction) in (0_u32..).zip(transactions) {
+        let count = clients.len() as u32;
+        let committed = facts.committed[at as usize];
+        // Who may read the past has no place in a session.
+        let alone = !committed || transaction.historic || transaction.initial;
+        let session = if alone { u32::MAX } else { *clients.entry(transaction.client).or_insert(count) };
+        told.sessions.resize(clients.len(), Vec::new());
+        told.reads.push(if committed { seen(facts, at) } else { Vec::new() });
+        let mut writes: Vec<u32> = Vec::new();
+        if committed {
+            writes.extend(facts.writes_of(at).iter().map(|write| write.object));
+            writes.retain(|object| !facts.versions[*object as usize].ambiguous);
+            writes.sort_unstable();
+            writes.dedup();
+        }
+        told.writes.push(writes);
+        if transaction.initial && committed && told.initial.is_none() {
+            told.initial = Some(at);
+        }
+        let before = told.sessions.get(session as usize).map_or(0, Vec::len) as u32;
+        told.places.push(Place { session, before });
+        if transaction.outcome == Outcome::Ok && !alone {
+            told.sessions[session as usize].push(at);
+        }
+    }
+    // One more session, where nothing is.
+    let nowhere = told.sessions.len() as u32;
+    told.sessions.push(Vec::new());
+    for place in told.places.iter_mut().filter(|place| place.session == u32::MAX) {
+        *place = Place { session: nowhere, before: 0 };
+    }
+    for link in &graph.links {
+        let list = || matches!(facts.objects[link.object as usize], Object::List(_));
+        let kind = match link.label {
+            WW if list() => Kind::Ww,
+            INITIAL if told.initial != Some(link.from) => Kind::Session,
+            _ => continue,
+        };
+        told.known.push(Arc { from: link.from, to: link.to, kind, tag: link.object });
+    }
+    told
+}
+
+/// Everything that a transaction saw, in the order of its program.
+fn seen(facts: &Facts, reader: u32) -> Vec<Seen> {
+    let reads = facts.reads_of(reader);
+    let mut all: Vec<Seen> = Vec::with_capacity(reads.len());
+    let (mut next, mut written) = (0, Vec::new());
+    for (place, micro) in facts.transaction(reader).operations.iter().enumerate() {
+        let object = facts.object_at(reader, place);
+        let known = match micro {
+            Micro::Write { .. } | Micro::Append { .. } => {
+                written.push(object);
+                continue;
+            }
+            // Only what changes is noted as a read of its own.
+            Micro::Read { .. } | Micro::ReadList { .. }
+                if reads.get(next).is_none_or(|read| read.place != place as u32) =>
+            {
+                let first = reads.iter().find(|read| read.object == object && read.place < place as u32);
+                first.filter(|_| !written.contains(&object))
+            }
+            _ => None,
+        };
+        let here = next;
+        while reads.get(next).is_some_and(|read| read.place == place as u32) {
+            next += 1;
+        }
+        for read in known.into_iter().chain(&reads[here..next]).filter(|read| read.version != UNSURE) {
+            let versions = &facts.versions[read.object as usize];
+            let write = facts.writes.get(read.version as usize);
+            if let (Object::List(_), Some(write)) = (facts.objects[read.object as usize], write) {
+                let before = &versions.order[..write.position as usize];
+                let others = before.iter().map(|write| (*write, facts.writes[*write as usize].writer));
+                all.extend(
+                    others
+                        .filter(|(_, by)| *by != write.writer && *by != reader)
+                        .map(|(write, by)| Seen { object: facts.objects.len() as u32 + write, writer: Some(by) }),
+                );
+            }
+            let writer = write.map(|write| write.writer);
+            if writer != Some(reader) {
+                all.push(Seen { object: read.object, writer });
+            }
+        }
+    }
+    all
+}
+
+impl Facts<'_> {
+    /// Holds the observations against a level, and notes what is wrong. Says whether nothing is.
+    pub(super) fn saturated(&mut self, told: &Observations, level: Weak) -> bool {
+        let Saturated::Impossible(steps) = saturate(told, level) else { return true };
+        let inferred = steps.iter().any(|step| step.inferred.is_some() || step.arc.kind == Kind::Rw);
+        let arcs = || {
+            let because = steps.iter().flat_map(|step| step.inferred.iter().flat_map(|(_, arcs)| arcs));
+            steps.iter().map(|step| &step.arc).chain(because)
+        };
+        let sessions = arcs().any(|arc| arc.kind == Kind::Session && told.initial != Some(arc.from));
+        let through = if sessions { Through::Session } else { Through::Data };
+        let reads = arcs().any(|arc| arc.kind == Kind::Wr);
+        let class = match level {
+            _ if !inferred && reads => Class::G1c,
+            _ if !inferred => Class::G0,
+            Weak::ReadCommitted => Class::GMonotonic,
+            Weak::ReadAtomic => Class::FracturedRead,
+            Weak::Causal => Class::Causality,
+        };
+        let name = Name::Cycle { class, predicate: false, through };
+        let edges: Vec<Edge> = steps.iter().filter_map(|step| self.edge_of(told, &step.arc)).collect();
+        let mut anomaly = self.cycle(name, edges);
+        for Step { arc, inferred } in &steps {
+            let Some((reader, because)) = inferred else { continue };
+            let [one, two, reader] = [arc.from, arc.to, *reader].map(|at| self.words.transaction(at));
+            let object = self.words.object(self.objects[arc.tag as usize]);
+            let mut known: Vec<String> =
+                because.iter().filter_map(|arc| self.edge_of(told, arc)).map(|edge| self.sentence(&edge)).collect();
+            known.push(format!(
+                "so {one} wrote {object} before {two}, since {reader} saw {one} and read {two}'s {object}"
+            ));
+            anomaly.evidence.extend(known);
+        }
+        if self.found.wanted(name) {
+            self.found.anomalies.push(anomaly);
+        }
+        false
+    }
+
+    /// An arc of saturation as an edge.
+    fn edge_of(&self, told: &Observations, arc: &Arc) -> Option<Edge> {
+        let written = |by: u32| {
+            let last = self.writes_of(by).iter().rposition(|write| write.object == arc.tag)?;
+            Some(self.written_by[by as usize] + last as u32)
+        };
+        let (label, object, version): (Labels, u32, u32) = match arc.kind {
+            Kind::Session if told.initial == Some(arc.from) => (INITIAL, NONE, NONE),
+            Kind::Session | Kind::RealTime => (SESSION, NONE, NONE),
+            Kind::Wr if arc.tag as usize >= self.objects.len() => {
+                let write = arc.tag - self.objects.len() as u32;
+                (WR, self.writes[write as usize].object, write)
+            }
+            Kind::Wr => (WR, arc.tag, written(arc.from)?),
+            Kind::Ww => (WW, arc.tag, written(arc.to)?),
+            Kind::Rw => (RW, arc.tag, written(arc.to)?),
+        };
+        self.edges(&[Link { from: arc.from, to: arc.to, label, object, version }]).pop()
+    }
+}
