@@ -3,12 +3,14 @@
 use serde::{Deserialize, Serialize};
 use stateright::semantics::SequentialSpec;
 
+use crate::linearizability::model::{Hints, Role};
+
 /// The row; `Register::default()` is absent.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Register(pub Option<i64>);
 
 /// What can be asked of a row.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Op {
     /// Returns [`Ret::Value`]; all others return [`Ret::Changed`].
@@ -29,7 +31,7 @@ pub enum Op {
 }
 
 /// What it answers.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Ret {
     /// The value, `None` if the row is absent.
@@ -54,5 +56,26 @@ impl SequentialSpec for Register {
             self.0 = after;
         }
         Ret::Changed(holds)
+    }
+}
+
+impl Hints<Self> for Register {
+    type Key = ();
+
+    fn read_only(op: &Op, ret: Option<&Ret>) -> bool {
+        match op {
+            Op::Read => true,
+            Op::CompareAndSet { from, to } if from == to => true,
+            _ => ret == Some(&Ret::Changed(false)),
+        }
+    }
+
+    fn role(op: &Op, ret: Option<&Ret>) -> Role {
+        match op {
+            Op::Read => Role::Read,
+            // Of unknown outcome, it would depend on whether the row is there.
+            Op::Write(_) if ret == Some(&Ret::Changed(true)) => Role::Write,
+            _ => Role::Other,
+        }
     }
 }
