@@ -7,7 +7,10 @@
 
 pub mod append;
 pub mod bank;
+#[cfg(feature = "command")]
+pub mod cli;
 pub mod durability;
+pub mod evidence;
 pub mod formats;
 pub mod history;
 pub mod linearizability;

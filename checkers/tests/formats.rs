@@ -148,7 +148,9 @@ fn wrong_operations_are_refused() {
     refused(&WRITE.replace('}', ",\"outcome\":\"ok\",\"outcome\":\"ok\"}"), 1, "duplicate field");
     refused(&format!("{WRITE}\n{WRITE}"), 2, "client 0 called at 1 while its call of line 1 was open");
     let open = READ.replace("\"return_ts\":4", "\"return_ts\":null");
-    refused(&format!("{open}\n{}", READ.replace(":1,\"r", ":9,\"r").replace(":4", ":10")), 2, "was open");
+    let late = READ.replace("\"call_ts\":1", "\"call_ts\":3");
+    refused(&format!("{READ}\n{late}"), 2, "was open");
+    assert_eq!(objects(&format!("{open}\n{late}")).calls.len(), 2, "the client has given the first one up");
     refused(&open.replace('}', ",\"outcome\":\"ok\"}"), 1, "no time of return");
     refused(
         &WRITE.replace("\"value\":3", &format!("\"value\":{}{}", "[".repeat(100_000), "]".repeat(100_000))),

@@ -64,8 +64,8 @@ pub(super) struct Assembler {
     keys: BTreeMap<u64, (Holds, usize)>,
     /// Whether there are times, and the first line that says so.
     timed: Option<(bool, usize)>,
-    /// The latest call of each client, with its line.
-    calls: BTreeMap<u64, (u64, usize)>,
+    /// The latest transaction of each client.
+    latest: BTreeMap<u64, usize>,
     /// The first line with a predicate about the size of values.
     sized: Option<usize>,
 }
@@ -74,12 +74,18 @@ impl Assembler {
     pub(super) fn add(&mut self, draft: Draft, line: usize) -> Result<(), HistoryError> {
         let client = self.interner.client(&draft.session);
         let (invoke, complete) = self.times(&draft, line)?;
-        if let Some((before, earlier)) = self.calls.insert(client, (invoke, line))
-            && before > invoke
-        {
-            let session = draft.session.text();
-            let reason = format!("session {session} was called at {invoke}, before its transaction of line {earlier}");
-            return wrong(line, reason);
+        if let Some(place) = self.latest.insert(client, self.transactions.len()) {
+            let before = &mut self.transactions[place];
+            if before.invoke > invoke {
+                let (session, earlier) = (draft.session.text(), self.lines[place]);
+                let reason =
+                    format!("session {session} was called at {invoke}, before its transaction of line {earlier}");
+                return wrong(line, reason);
+            }
+            if before.outcome == Outcome::Unknown && before.complete.is_none() {
+                // Who goes on has given it up.
+                before.complete = Some(invoke);
+            }
         }
         if draft.initial && draft.outcome != Outcome::Ok {
             return wrong(line, "the transaction that made the initial state must be ok");

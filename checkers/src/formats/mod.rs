@@ -14,6 +14,8 @@ mod etcd_log;
 mod events;
 mod intern;
 mod jsonl;
+mod keyed;
+mod models;
 mod objects;
 mod scalar;
 mod write_edn;
@@ -21,9 +23,16 @@ mod write_jsonl;
 
 use serde::Serialize;
 
+pub use models::{Decided, Judged, Stuck, judge};
 pub use objects::{Call, Kind, ModelName, Objects};
 
-use crate::history::{History, HistoryError};
+use crate::history::{History, HistoryError, Micro};
+
+/// The JSON schema of a line of a history of transactions.
+pub const TRANSACTIONS_SCHEMA: &str = include_str!("../../schema/transactions.schema.json");
+
+/// The JSON schema of a line of a history of operations.
+pub const OPERATIONS_SCHEMA: &str = include_str!("../../schema/operations.schema.json");
 
 /// The notations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -143,6 +152,16 @@ pub fn write(recorded: &Recorded, format: Format) -> Result<Written, String> {
         (Format::EtcdLog | Format::KvLog, _) => {
             Err(format!("{format} is only read; histories are written as jsonl or edn"))
         }
+    }
+}
+
+/// The keys that a step is about.
+pub(crate) fn keys_of(micro: &Micro) -> Vec<u64> {
+    match micro {
+        Micro::Read { key, .. } | Micro::Write { key, .. } | Micro::ReadList { key, .. } | Micro::Append { key, .. } => {
+            vec![*key]
+        }
+        Micro::ReadRows { rows, .. } => rows.iter().map(|(key, _)| *key).collect(),
     }
 }
 
