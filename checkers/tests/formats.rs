@@ -116,6 +116,21 @@ fn lines_of_transactions_are_read() {
 }
 
 #[test]
+fn the_format_is_told_by_the_text() {
+    for (text, format) in [
+        (WRITE, Format::Jsonl),
+        ("{ \"model\": \"set\" }", Format::Jsonl),
+        (ELLE, Format::Edn),
+        ("\n  [{:process 0}]", Format::Edn),
+        ("{:process 0, :type :invoke, :f :get, :key \"0\", :value nil}", Format::KvLog),
+        ("something else\nINFO  jepsen.util - 0\t:invoke\t:read\tnil", Format::EtcdLog),
+    ] {
+        assert_eq!(Format::guess(text), Some(format), "{text}");
+    }
+    assert_eq!(Format::guess("client,kind,value"), None);
+}
+
+#[test]
 fn transactions_without_times_are_in_order() {
     let line = |id, session| {
         json!({"id": id, "session": session, "status": "ok", "call_ts": null, "return_ts": null, "ops": []}).to_string()

@@ -32,7 +32,7 @@ pub(super) enum Judgements {
 
 /// What `--json` prints of one file.
 #[derive(Serialize)]
-struct Result_<'a> {
+struct FileResult<'a> {
     #[serde(flatten)]
     report: &'a Report,
     read_cpu_ms: f64,
@@ -48,8 +48,9 @@ struct Failed {
     line: Option<usize>,
 }
 
+/// What `--json` prints.
 #[derive(Serialize)]
-struct Results<'a> {
+struct Printed<'a> {
     version: u32,
     verdict: &'static str,
     results: &'a [Value],
@@ -57,8 +58,11 @@ struct Results<'a> {
 
 /// Judges the files, and returns the exit code.
 pub(super) fn run(arguments: &CheckArguments) -> anyhow::Result<u8> {
-    let outputs: Vec<&Path> =
-        [&arguments.html, &arguments.svg, &arguments.dot].into_iter().flatten().map(std::path::PathBuf::as_path).collect();
+    let outputs: Vec<&Path> = [&arguments.html, &arguments.svg, &arguments.dot]
+        .into_iter()
+        .flatten()
+        .map(std::path::PathBuf::as_path)
+        .collect();
     if arguments.files.len() > 1 && !outputs.is_empty() {
         bail!("--html, --svg and --dot take one history: judge the files one by one");
     }
@@ -71,13 +75,14 @@ pub(super) fn run(arguments: &CheckArguments) -> anyhow::Result<u8> {
     let mut results = Vec::new();
     for file in &arguments.files {
         let source = file.display().to_string();
-        match check(file, &source, &arguments.how) {
+        let how = How { explain: true, ..arguments.how.clone() };
+        match check(file, &source, &how) {
             Ok(checked) => {
                 draw(arguments, &checked)?;
                 verdict = verdict.map(|verdict| verdict.max(checked.report.verdict));
                 if arguments.json {
                     let milliseconds = |time: Duration| (time.as_secs_f64() * 1e6).round() / 1e3;
-                    results.push(serde_json::to_value(Result_ {
+                    results.push(serde_json::to_value(FileResult {
                         report: &checked.report,
                         read_cpu_ms: milliseconds(checked.read),
                         judge_cpu_ms: milliseconds(checked.judged),
@@ -100,7 +105,7 @@ pub(super) fn run(arguments: &CheckArguments) -> anyhow::Result<u8> {
     }
     if arguments.json {
         let verdict = verdict.map_or("bad-input", Answer::word);
-        print_json(&Results { version: 1, verdict, results: &results })?;
+        print_json(&Printed { version: 1, verdict, results: &results })?;
     }
     Ok(verdict.map_or(BAD, exit_code))
 }
@@ -156,39 +161,29 @@ pub(super) fn check(file: &Path, source: &str, how: &How) -> anyhow::Result<Chec
 
 type JudgedObjects = (Objects, Result<Judged, HistoryError>, Duration);
 
-fn judge_objects(
-    objects: Objects,
-    initial: Option<Value>,
-    source: &str,
-    how: &How,
-) -> anyhow::Result<JudgedObjects> {
+fn judge_objects(objects: Objects, initial: Option<Value>, source: &str, how: &How) -> anyhow::Result<JudgedObjects> {
     let mut options = linearizability::Options { split: !how.no_partition, ..linearizability::Options::default() };
     if let Some(budget) = how.budget {
         options.configurations = budget;
     }
-    let (model, kept) = (how.model, objects.clone());
+    let (model, explain, kept) = (how.model, how.explain, objects.clone());
     let work = move || {
         let began = host::thread_cpu();
-        let judged = judge(&objects, model, initial.as_ref(), &options, &mut || false);
+        let judged = judge(&objects, model, initial.as_ref(), &options, explain);
         (objects, judged, host::thread_cpu().saturating_sub(began))
     };
-    Ok(match host::within(how.time_limit, &format!("judging {source}"), work)? {
-        Some(done) => done,
-        None => {
-            let judged = kept.model(model).map(|model| {
-                let why = format!("the time limit of {} s is over", how.time_limit.unwrap_or_default());
-                Judged { model, decided: Decided::Unknown { why }, explored: 0 }
-            });
-            (kept, judged, Duration::from_secs(how.time_limit.unwrap_or_default()))
-        }
-    })
+    if let Some(done) = host::within(how.time_limit, &format!("judging {source}"), work)? {
+        return Ok(done);
+    }
+    let limit = how.time_limit.unwrap_or_default();
+    let judged = kept.model(model).map(|model| {
+        let why = format!("the time limit of {limit} s is over");
+        Judged { model, decided: Decided::Unknown { why }, explored: 0 }
+    });
+    Ok((kept, judged, Duration::from_secs(limit)))
 }
 
-fn judge_transactions(
-    history: History,
-    source: &str,
-    how: &How,
-) -> anyhow::Result<(History, Judgement, Duration)> {
+fn judge_transactions(history: History, source: &str, how: &How) -> anyhow::Result<(History, Judgement, Duration)> {
     let levels = if how.level.is_empty() { evidence::default_levels(&history) } else { how.level.clone() };
     let mut options = transactions::Options { levels: levels.clone(), ..transactions::Options::default() };
     if let Some(budget) = how.budget {
@@ -242,7 +237,9 @@ fn draw(arguments: &CheckArguments, checked: &Checked) -> anyhow::Result<()> {
     }
     if let Some(out) = &arguments.dot {
         match &checked.about {
-            Judgements::Objects(..) => bail!("--dot draws cycles of transactions, and this history has none: use --svg"),
+            Judgements::Objects(..) => {
+                bail!("--dot draws cycles of transactions, and this history has none: use --svg")
+            }
             Judgements::Transactions(history, judgement) => match judgement.anomalies.first() {
                 Some(anomaly) => host::write(out, &dot::anomaly(history, anomaly))?,
                 None => nothing(out),

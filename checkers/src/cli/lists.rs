@@ -19,18 +19,17 @@ pub(super) fn levels() -> String {
     for level in Level::ALL {
         let weaker: Vec<Level> =
             Level::ALL.into_iter().filter(|weaker| *weaker != level && level.implies(*weaker)).collect();
-        let new = names.iter().filter(|name| {
-            name.violates(level) && !weaker.iter().any(|weaker| name.violates(*weaker))
-        });
+        let new =
+            names.iter().filter(|name| name.violates(level) && !weaker.iter().any(|weaker| name.violates(*weaker)));
         let new: Vec<String> = new.map(|name| name.name()).collect();
         let implied: Vec<&str> = weaker.iter().map(|level| level.name()).collect();
         text.push_str(level.name());
         text.push('\n');
         if !implied.is_empty() {
-            text.push_str(&format!("  includes     {}\n", implied.join(", ")));
+            text.extend(["  includes     ", &implied.join(", "), "\n"]);
         }
         if !new.is_empty() {
-            text.push_str(&format!("  violated by  {}\n", new.join(", ")));
+            text.extend(["  violated by  ", &new.join(", "), "\n"]);
         }
     }
     text

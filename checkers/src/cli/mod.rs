@@ -111,6 +111,9 @@ struct How {
     /// Whether a file with nothing in it is a history in which nothing happened.
     #[arg(skip)]
     may_be_empty: bool,
+    /// Whether to look for the smallest contradiction, and the like.
+    #[arg(skip)]
+    explain: bool,
 }
 
 /// The files of a conversion.

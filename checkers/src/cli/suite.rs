@@ -92,11 +92,12 @@ pub(super) fn run(arguments: &SuiteArguments) -> anyhow::Result<u8> {
         print_json(&serde_json::json!({ "summary": summary, "verdicts": compared }))?;
     } else {
         let Summary { files, right, wrong, unknown, unreadable, cpu_ms, longest_cpu_ms, longest } = &summary;
-        let mut text = format!("{files} files, {} verdicts: {right} right, {wrong} wrong, {unknown} unknown", compared.len());
-        if *unreadable > 0 {
-            text += &format!(", {unreadable} files unreadable");
-        }
-        text += &format!("; CPU {cpu_ms:.1} ms, at most {longest_cpu_ms:.2} ms ({longest})\n");
+        let verdicts = compared.len();
+        let unreadable = if *unreadable > 0 { format!(", {unreadable} files unreadable") } else { String::new() };
+        let text = format!(
+            "{files} files, {verdicts} verdicts: {right} right, {wrong} wrong, {unknown} unknown{unreadable}; \
+             CPU {cpu_ms:.1} ms, at most {longest_cpu_ms:.2} ms ({longest})\n"
+        );
         print(&text)?;
     }
     Ok(match summary {
@@ -144,6 +145,7 @@ fn how(entry: &Entry, arguments: &SuiteArguments, expected: &Expected) -> anyhow
         budget: arguments.budget,
         no_partition: false,
         may_be_empty: entry.model.is_some(),
+        explain: false,
     })
 }
 
@@ -173,11 +175,9 @@ fn compare(entry: &Entry, expected: &Expected, checked: &Checked, compared: &mut
     let cpu_ms = checked.judged.as_secs_f64() * 1e3;
     for (level, expected) in expected {
         let found = match (&checked.report.about, level) {
-            (About::Transactions(about), Some(level)) => about
-                .levels
-                .iter()
-                .find(|found| found.level == *level)
-                .map_or(Answer::Unknown, |found| found.verdict),
+            (About::Transactions(about), Some(level)) => {
+                about.levels.iter().find(|found| found.level == *level).map_or(Answer::Unknown, |found| found.verdict)
+            }
             _ => checked.report.verdict,
         };
         compared.push(Compared { file: entry.file.clone(), level: *level, expected: *expected, found, cpu_ms });
@@ -202,12 +202,12 @@ fn line(file: &str, compared: &[Compared], cpu: Duration, quiet: bool) -> String
         }
     };
     let mark = if wrong.is_empty() { "right" } else { "WRONG" };
-    let mut text = format!("{mark:<6} {expected:<17} {found:<17} {:>10.3} ms  {file}\n", cpu.as_secs_f64() * 1e3);
-    for one in wrong {
+    let first = format!("{mark:<6} {expected:<17} {found:<17} {:>10.3} ms  {file}\n", cpu.as_secs_f64() * 1e3);
+    let others = wrong.iter().map(|one| {
         let level = one.level.map_or("linearizable", |level| level.name());
-        text += &format!("       {level}: expected {}, found {}\n", one.expected.word(), one.found.word());
-    }
-    text
+        format!("       {level}: expected {}, found {}\n", one.expected.word(), one.found.word())
+    });
+    std::iter::once(first).chain(others).collect()
 }
 
 #[cfg(test)]

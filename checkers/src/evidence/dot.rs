@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use super::transactions::{edge_text, transaction_text};
 use super::shortened;
+use super::transactions::{edge_text, transaction_text};
 use crate::history::History;
 use crate::transactions::Anomaly;
 
@@ -17,7 +17,8 @@ pub fn anomaly(history: &History, anomaly: &Anomaly) -> String {
     for place in &anomaly.transactions {
         let transaction = &history.transactions[*place];
         let session = history.names.client(transaction.client);
-        let text = format!("T{} (session {session})\n{}", transaction.id, shortened(&transaction_text(history, *place), 120));
+        let text =
+            format!("T{} (session {session})\n{}", transaction.id, shortened(&transaction_text(history, *place), 120));
         line(format!("T{} [label={}];", transaction.id, quoted(&text)));
     }
     for edge in &anomaly.cycle {

@@ -55,6 +55,8 @@ pub struct StuckReport {
     pub frontier: Vec<Frontier>,
     /// Whether those are all such states.
     pub complete: bool,
+    /// Calls that contradict each other whatever else happened.
+    pub core: Vec<String>,
 }
 
 /// Where the explanations end.
@@ -110,7 +112,12 @@ fn stuck_report(objects: &Objects, stuck: &Stuck) -> StuckReport {
             .map(|(state, answer)| Frontier { state: shortened(state, 400), answer: shortened(answer, 400) })
             .collect(),
         complete: stuck.complete,
+        core: stuck.core.iter().map(|place| placed_text(objects, &objects.calls[*place])).collect(),
     }
+}
+
+fn placed_text(objects: &Objects, call: &Call) -> String {
+    format!("line {}: client {}: {}", call.line, objects.names.client(call.client), operation_text(call))
 }
 
 impl ObjectsReport {
@@ -141,6 +148,10 @@ impl ObjectsReport {
         }
         if stuck.frontier.len() > TOLD {
             lines.push(format!("… {}", count(stuck.frontier.len() - TOLD, "more state")));
+        }
+        if stuck.core.len() > 1 {
+            lines.push("these contradict each other, whatever else took effect:".to_owned());
+            lines.extend(stuck.core.iter().map(|line| format!("  {line}")));
         }
         lines
     }

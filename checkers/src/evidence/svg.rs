@@ -41,7 +41,9 @@ pub fn anomaly(history: &History, anomaly: &Anomaly) -> String {
 /// The same, to stand in a page that has the style.
 pub(super) fn anomaly_inline(history: &History, anomaly: &Anomaly) -> String {
     let Parts { width, height, body } = anomaly_parts(history, anomaly);
-    format!("<svg viewBox=\"0 0 {width:.0} {height:.0}\" width=\"{width:.0}\" height=\"{height:.0}\" role=\"img\">{body}</svg>")
+    format!(
+        "<svg viewBox=\"0 0 {width:.0} {height:.0}\" width=\"{width:.0}\" height=\"{height:.0}\" role=\"img\">{body}</svg>"
+    )
 }
 
 struct Parts {
@@ -70,12 +72,13 @@ fn anomaly_parts(history: &History, anomaly: &Anomaly) -> Parts {
             ((WIDTH * 1.35 * around).max(WIDTH * 0.95), ((tallest + 50.0) * around * 1.4).max(tallest))
         }
     };
-    let (width, height) = (2.0 * across + WIDTH + 40.0, 2.0 * down + tallest + if places.len() == 2 { 90.0 } else { 40.0 });
+    let (width, height) =
+        (2.0 * across + WIDTH + 40.0, 2.0 * down + tallest + if places.len() == 2 { 90.0 } else { 40.0 });
     let mut nodes: BTreeMap<usize, Node> = BTreeMap::new();
     for (at, place) in places.iter().enumerate() {
         let angle = TAU * (at as f64 / places.len() as f64) - if places.len() == 2 { TAU / 2.0 } else { TAU / 4.0 };
         let (x, y) = (width / 2.0 + across * angle.cos(), height / 2.0 + down * angle.sin());
-        nodes.insert(*place, Node { x, y, half: (lines(*place) * LINE + 30.0) / 2.0 });
+        nodes.insert(*place, Node { x, y, half: f64::midpoint(lines(*place) * LINE, 30.0) });
     }
     let mut body = String::new();
     for edge in &anomaly.cycle {
@@ -92,20 +95,41 @@ fn anomaly_parts(history: &History, anomaly: &Anomaly) -> Parts {
             Outcome::Unknown => ", unknown",
         };
         let name = format!("session {}{outcome}", history.names.client(transaction.client));
-        put(&mut body, format_args!(
-            "<g data-transaction=\"{place}\"><rect class=\"box\" x=\"{left:.1}\" y=\"{top:.1}\" width=\"{WIDTH}\" height=\"{:.1}\" rx=\"6\"/>\
+        put(
+            &mut body,
+            format_args!(
+                "<g data-transaction=\"{place}\"><rect class=\"box\" x=\"{left:.1}\" y=\"{top:.1}\" width=\"{WIDTH}\" height=\"{:.1}\" rx=\"6\"/>\
              <text class=\"name\" x=\"{:.1}\" y=\"{:.1}\">T{} <tspan class=\"muted\" font-weight=\"400\">{}</tspan></text>",
-            2.0 * node.half, left + 10.0, top + 18.0, transaction.id, escaped(&shortened(&name, 22)),
-        ));
+                2.0 * node.half,
+                left + 10.0,
+                top + 18.0,
+                transaction.id,
+                escaped(&shortened(&name, 22)),
+            ),
+        );
         let steps = &transaction.operations;
         let shown = if steps.len() > 5 { 4 } else { steps.len() };
         for (row, micro) in steps[..shown].iter().enumerate() {
             let text = escaped(&shortened(&micro_text(micro, &history.names), 28));
-            put(&mut body, format_args!("<text x=\"{:.1}\" y=\"{:.1}\">{text}</text>", left + 10.0, top + 36.0 + LINE * row as f64));
+            put(
+                &mut body,
+                format_args!(
+                    "<text x=\"{:.1}\" y=\"{:.1}\">{text}</text>",
+                    left + 10.0,
+                    top + 36.0 + LINE * row as f64
+                ),
+            );
         }
         if steps.len() > shown {
             let y = top + 36.0 + LINE * shown as f64;
-            put(&mut body, format_args!("<text class=\"muted\" x=\"{:.1}\" y=\"{y:.1}\">… {} more steps</text>", left + 10.0, steps.len() - shown));
+            put(
+                &mut body,
+                format_args!(
+                    "<text class=\"muted\" x=\"{:.1}\" y=\"{y:.1}\">… {} more steps</text>",
+                    left + 10.0,
+                    steps.len() - shown
+                ),
+            );
         }
         body.push_str("</g>");
     }
@@ -132,12 +156,27 @@ fn arrow(body: &mut String, from: &Node, to: &Node, label: &str, reason: &str) {
     let (one, other) = (wing(0.4), wing(-0.4));
     // Where the curve is half way.
     let (x, y) = ((begin.0 + 2.0 * middle_x + end.0) / 4.0, (begin.1 + 2.0 * middle_y + end.1) / 4.0);
-    put(body, format_args!(
-        "<g><title>{}</title><path class=\"edge {class}\" d=\"M{:.1} {:.1}Q{middle_x:.1} {middle_y:.1} {:.1} {:.1}\"/>\
+    put(
+        body,
+        format_args!(
+            "<g><title>{}</title><path class=\"edge {class}\" d=\"M{:.1} {:.1}Q{middle_x:.1} {middle_y:.1} {:.1} {:.1}\"/>\
          <path class=\"mark {class}\" d=\"M{:.1} {:.1}L{:.1} {:.1}L{:.1} {:.1}Z\"/>\
          <text class=\"tag {class}\" x=\"{x:.1}\" y=\"{:.1}\">{}</text></g>",
-        escaped(reason), begin.0, begin.1, end.0, end.1, end.0, end.1, one.0, one.1, other.0, other.1, y + 4.0, escaped(label),
-    ));
+            escaped(reason),
+            begin.0,
+            begin.1,
+            end.0,
+            end.1,
+            end.0,
+            end.1,
+            one.0,
+            one.1,
+            other.0,
+            other.1,
+            y + 4.0,
+            escaped(label),
+        ),
+    );
 }
 
 /// Where the way from the middle of a box to a point leaves the box.
@@ -162,7 +201,9 @@ pub fn timeline(objects: &Objects, judged: &Judged) -> String {
             let same = (0..calls.len()).filter(|at| calls[*at].key == calls[stuck].key && calls[*at].invoke <= until);
             let mut near: Vec<usize> = same.filter(|at| *at != stuck).collect();
             // What ended last before the impossible answer tells most about it.
-            near.sort_by_key(|at| std::cmp::Reverse((calls[*at].complete.unwrap_or(u64::MAX).min(until), calls[*at].invoke)));
+            near.sort_by_key(|at| {
+                std::cmp::Reverse((calls[*at].complete.unwrap_or(u64::MAX).min(until), calls[*at].invoke))
+            });
             near.truncate(BARS - 1);
             near.push(stuck);
             near
@@ -170,7 +211,8 @@ pub fn timeline(objects: &Objects, judged: &Judged) -> String {
         None => (0..calls.len().min(BARS)).collect(),
     };
     shown.sort_by_key(|at| (calls[*at].invoke, *at));
-    let mut moments: Vec<u64> = shown.iter().flat_map(|at| [Some(calls[*at].invoke), calls[*at].complete]).flatten().collect();
+    let mut moments: Vec<u64> =
+        shown.iter().flat_map(|at| [Some(calls[*at].invoke), calls[*at].complete]).flatten().collect();
     moments.sort_unstable();
     moments.dedup();
     let mut lanes: Vec<u64> = shown.iter().map(|at| calls[*at].client).collect();
@@ -184,22 +226,39 @@ pub fn timeline(objects: &Objects, judged: &Judged) -> String {
     for (row, client) in lanes.iter().enumerate() {
         let y = 30.0 + 40.0 * row as f64;
         let name = escaped(&shortened(&objects.names.client(*client), 12));
-        put(&mut body, format_args!(
-            "<line class=\"lane\" x1=\"100\" x2=\"{width:.0}\" y1=\"{y}\" y2=\"{y}\"/><text class=\"muted\" x=\"10\" y=\"{:.1}\">{name}</text>",
-            y + 4.0
-        ));
+        put(
+            &mut body,
+            format_args!(
+                "<line class=\"lane\" x1=\"100\" x2=\"{width:.0}\" y1=\"{y}\" y2=\"{y}\"/><text class=\"muted\" x=\"10\" y=\"{:.1}\">{name}</text>",
+                y + 4.0
+            ),
+        );
     }
     let mut points: Vec<(usize, f64, f64, f64)> = Vec::new();
     for at in &shown {
         let call = &calls[*at];
         let y = 30.0 + 40.0 * lanes.partition_point(|client| *client < call.client) as f64;
         let (left, right) = (x(call.invoke), call.complete.map_or(width - 10.0, x));
-        let class = if Some(*at) == stuck { "bar bad" } else if call.outcome == Outcome::Ok { "bar" } else { "bar open" };
+        let class = if Some(*at) == stuck {
+            "bar bad"
+        } else if call.outcome == Outcome::Ok {
+            "bar"
+        } else {
+            "bar open"
+        };
         let text = operation_text(call);
-        put(&mut body, format_args!(
-            "<g><title>line {}: {}</title><rect class=\"{class}\" x=\"{left:.1}\" y=\"{:.1}\" width=\"{:.1}\" height=\"12\" rx=\"3\"/><text x=\"{left:.1}\" y=\"{:.1}\" font-size=\"10\">{}</text></g>",
-            call.line, escaped(&text), y - 2.0, (right - left).max(6.0), y - 6.0, escaped(&shortened(&text, 26)),
-        ));
+        put(
+            &mut body,
+            format_args!(
+                "<g><title>line {}: {}</title><rect class=\"{class}\" x=\"{left:.1}\" y=\"{:.1}\" width=\"{:.1}\" height=\"12\" rx=\"3\"/><text x=\"{left:.1}\" y=\"{:.1}\" font-size=\"10\">{}</text></g>",
+                call.line,
+                escaped(&text),
+                y - 2.0,
+                (right - left).max(6.0),
+                y - 6.0,
+                escaped(&shortened(&text, 26)),
+            ),
+        );
         if let Some(rank) = ranks.get(at) {
             points.push((*rank, left + 3.0, (right - 3.0).max(left + 3.0), y + 4.0));
         }

@@ -187,7 +187,9 @@ pub fn edge_text(history: &History, edge: &Edge) -> String {
             let row = names.key(*key);
             format!("T{from} did not find row {row} as T{to} left it, with {value}")
         }
-        Why::Session => format!("session {} ran T{from} before T{to}", names.client(history.transactions[edge.from].client)),
+        Why::Session => {
+            format!("session {} ran T{from} before T{to}", names.client(history.transactions[edge.from].client))
+        }
         Why::RealTime => format!("T{from} was acknowledged before T{to} was invoked"),
         Why::Initial => format!("T{from} made the initial state"),
     }

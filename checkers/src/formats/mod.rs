@@ -66,7 +66,7 @@ impl Format {
     pub fn guess(text: &str) -> Option<Self> {
         let start = text.trim_start();
         let line = start.lines().next()?;
-        if line.starts_with("{\"") {
+        if line.strip_prefix('{').is_some_and(|rest| rest.trim_start().starts_with('"')) {
             Some(Self::Jsonl)
         } else if line.starts_with("{:process") && line.contains(":key ") {
             Some(Self::KvLog)
@@ -158,7 +158,10 @@ pub fn write(recorded: &Recorded, format: Format) -> Result<Written, String> {
 /// The keys that a step is about.
 pub(crate) fn keys_of(micro: &Micro) -> Vec<u64> {
     match micro {
-        Micro::Read { key, .. } | Micro::Write { key, .. } | Micro::ReadList { key, .. } | Micro::Append { key, .. } => {
+        Micro::Read { key, .. }
+        | Micro::Write { key, .. }
+        | Micro::ReadList { key, .. }
+        | Micro::Append { key, .. } => {
             vec![*key]
         }
         Micro::ReadRows { rows, .. } => rows.iter().map(|(key, _)| *key).collect(),

@@ -10,7 +10,8 @@ use super::objects::{Call, Kind, ModelName, Objects, step_parts};
 use super::scalar::Scalar;
 use crate::history::{HistoryError, Names, Operation, Outcome};
 use crate::linearizability::{
-    Decision, Hints, Model, Options, cas_register, counter, decide_until, key_value, multi_register, mutex, queue, set,
+    Decision, Hints, Model, Options, cas_register, counter, decide, key_value, minimal, multi_register, mutex, partial,
+    queue, set,
 };
 
 /// What was found out about recorded calls. Calls are places in [`Objects::calls`].
@@ -52,16 +53,28 @@ pub struct Stuck {
     pub frontier: Vec<(String, String)>,
     /// Whether those are all such states.
     pub complete: bool,
+    /// Calls that contradict each other whatever else happened. Empty without an explanation.
+    pub core: Vec<usize>,
+    /// For every call the longest order with it, as far as they were looked for. Empty without an explanation.
+    pub partials: Vec<Vec<usize>>,
 }
 
+/// What an explanation may cost: configurations of one search, and searches for a small contradiction.
+const EXPLAINED: (u64, u64) = (50_000, 300);
+/// How many calls a history may have for partial orders to be looked for, and how long these may be together.
+const PARTIAL: (usize, usize) = (20_000, 400_000);
+
 impl Stuck {
-    /// The orders that are known to have no contradiction, the longest first.
+    /// The orders that are known to have no contradiction: first that of what returned before, then the longest.
     pub fn orders(&self) -> Vec<Vec<usize>> {
-        vec![self.prefix.clone()]
+        let mut orders = vec![self.prefix.clone()];
+        orders.extend(self.partials.iter().filter(|order| **order != self.prefix).cloned());
+        orders
     }
 }
 
 /// Judges the calls of a file. The model and the initial value are the given ones, else those of the file, else guessed.
+/// An explanation of what is wrong may cost more than to find it.
 ///
 /// # Errors
 /// A call that is not of the model, or an initial value that it cannot have.
@@ -70,11 +83,11 @@ pub fn judge(
     model: Option<ModelName>,
     initial: Option<&Value>,
     options: &Options,
-    stop: &mut dyn FnMut() -> bool,
+    explain: bool,
 ) -> Result<Judged, HistoryError> {
     let model = objects.model(model)?;
     let initial = initial.or(objects.initial.as_ref()).unwrap_or(&Value::Null);
-    let mut task = Task { objects, options: options.clone(), stop, interner: Interner::default() };
+    let mut task = Task { objects, options: options.clone(), explain, interner: Interner::default() };
     let (decided, explored) = match model {
         ModelName::Register | ModelName::CasRegister => task.register(initial),
         ModelName::Kv => task.key_value(initial),
@@ -90,11 +103,17 @@ pub fn judge(
 struct Task<'a> {
     objects: &'a Objects,
     options: Options,
-    stop: &'a mut dyn FnMut() -> bool,
+    explain: bool,
     interner: Interner,
 }
 
 type Found = Result<(Decided, u64), HistoryError>;
+
+/// Operations as a model has them, with the places of their calls.
+struct Asked<O, R> {
+    operations: Vec<Operation<O, R>>,
+    places: Vec<usize>,
+}
 
 /// How a model shows its states and answers.
 struct Shown<M: Model> {
@@ -125,9 +144,7 @@ impl Task<'_> {
         let first = self.optional(initial).map_err(start)?;
         let op = |task: &mut Self, call: &Call| match (call.kind, call.value.as_array().map(Vec::as_slice)) {
             (Kind::Write, _) => task.value(&call.value).map(Op::Write),
-            (Kind::Cas, Some([from, to])) => {
-                Ok(Op::CompareAndSet { from: task.value(from)?, to: task.value(to)? })
-            }
+            (Kind::Cas, Some([from, to])) => Ok(Op::CompareAndSet { from: task.value(from)?, to: task.value(to)? }),
             _ => Ok(Op::Read),
         };
         let ret = |task: &mut Self, call: &Call| match call.kind {
@@ -275,8 +292,8 @@ impl Task<'_> {
                 Ret::Done => "ok".into(),
             },
         };
-        let operations = self.operations(op, ret)?;
-        self.run(&KeyValue(first), operations, |state, _, names| (shown.state)(state, names), shown.answer)
+        let asked = self.operations(op, ret)?;
+        Ok(self.run(&KeyValue(first), &asked, |state, _, names| (shown.state)(state, names), shown.answer))
     }
 
     fn multi_register(&mut self, initial: &Value) -> Found {
@@ -334,7 +351,7 @@ impl Task<'_> {
         &mut self,
         mut op: impl FnMut(&mut Self, &Call) -> Result<O, String>,
         mut ret: impl FnMut(&mut Self, &Call) -> Result<R, String>,
-    ) -> Result<(Vec<Operation<O, R>>, Vec<usize>), HistoryError> {
+    ) -> Result<Asked<O, R>, HistoryError> {
         let mut operations = Vec::new();
         let mut places = Vec::new();
         for (place, call) in self.objects.calls.iter().enumerate() {
@@ -350,7 +367,7 @@ impl Task<'_> {
             operations.push(Operation { client, invoke, complete, input, output });
             places.push(place);
         }
-        Ok((operations, places))
+        Ok(Asked { operations, places })
     }
 
     /// Decides one object, or one of each key.
@@ -361,11 +378,12 @@ impl Task<'_> {
         ret: impl FnMut(&mut Self, &Call) -> Result<M::Ret, String>,
         shown: &Shown<M>,
     ) -> Found {
-        let (operations, places) = self.operations(op, ret)?;
+        let asked = self.operations(op, ret)?;
         let objects = self.objects;
         if objects.calls.iter().all(|call| call.key.is_none()) {
-            return self.run(&first, (operations, places), |state, _, names| (shown.state)(state, names), shown.answer);
+            return Ok(self.run(&first, &asked, |state, _, names| (shown.state)(state, names), shown.answer));
         }
+        let Asked { operations, places } = asked;
         let with_keys = operations.into_iter().zip(&places).map(|(operation, place)| {
             let Operation { client, invoke, complete, input, output } = operation;
             Operation { client, invoke, complete, input: (objects.calls[*place].key, input), output }
@@ -374,19 +392,19 @@ impl Task<'_> {
         // What holds of a register does not hold of several at once.
         self.options.special &= self.options.split;
         let state = |state: &Keyed<M>, key, names: &Names| (shown.state)(state.at(key), names);
-        self.run(&Keyed::new(first), (operations, places), state, shown.answer)
+        Ok(self.run(&Keyed::new(first), &Asked { operations, places }, state, shown.answer))
     }
 
     fn run<M: Model + Hints<M>>(
         &mut self,
         first: &M,
-        (operations, places): (Vec<Operation<M::Op, M::Ret>>, Vec<usize>),
+        Asked { operations, places }: &Asked<M::Op, M::Ret>,
         state: impl Fn(&M, Option<u64>, &Names) -> String,
         answer: fn(&M::Ret, &Names) -> String,
-    ) -> Found {
+    ) -> (Decided, u64) {
         let names = std::mem::take(&mut self.interner).names();
         let places = |order: Vec<usize>| order.into_iter().map(|at| places[at]).collect::<Vec<_>>();
-        Ok(match decide_until::<M, M>(first, &operations, &self.options, self.stop) {
+        match decide::<M, M>(first, operations, &self.options) {
             Decision::Linearizable { order, explored } => (Decided::Linearizable { order: places(order) }, explored),
             Decision::Unknown { why, explored } => (Decided::Unknown { why }, explored),
             Decision::Illegal(illegal) => {
@@ -394,10 +412,29 @@ impl Task<'_> {
                 let key = self.objects.calls[call].key;
                 let ends = illegal.frontier.iter();
                 let frontier = ends.map(|end| (state(&end.state, key, &names), answer(&end.answer, &names))).collect();
-                let (prefix, complete) = (places(illegal.prefix), illegal.complete);
-                (Decided::Illegal(Stuck { call, prefix, frontier, complete }), illegal.explored)
+                let (mut core, mut partials) = (Vec::new(), Vec::new());
+                if self.explain {
+                    let (configurations, attempts) = EXPLAINED;
+                    let options = Options { configurations, ..self.options.clone() };
+                    let drop = minimal::Drop::Forget;
+                    let found = minimal::minimal::<M, M>(first, operations, &illegal, drop, (&options, attempts));
+                    core = places(found.operations);
+                    if operations.len() <= PARTIAL.0 {
+                        partials = partial::partials::<M, M>(first, operations, &options).orders;
+                        partials.sort_by_key(|order| std::cmp::Reverse(order.len()));
+                        let mut room = PARTIAL.1;
+                        partials.retain(|order| {
+                            let fits = order.len() <= room;
+                            room -= if fits { order.len() } else { 0 };
+                            fits
+                        });
+                    }
+                }
+                let partials = partials.into_iter().map(&places).collect();
+                let (prefix, complete, explored) = (places(illegal.prefix), illegal.complete, illegal.explored);
+                (Decided::Illegal(Stuck { call, prefix, frontier, complete, core, partials }), explored)
             }
-        })
+        }
     }
 }
 

@@ -340,34 +340,26 @@ pub(super) fn check_call(mut call: Call) -> Result<Call, HistoryError> {
         return Ok(call);
     }
     let output = &call.output;
-    let answer = match call.kind {
-        Kind::Read => match output {
-            Value::Array(elements) => elements.iter().try_for_each(scalar),
-            one => scalar(one),
-        },
-        Kind::Get | Kind::Dequeue => scalar(output),
-        Kind::Add | Kind::Remove if output == "ok" => Ok(()),
-        Kind::Cas | Kind::Contains | Kind::Add | Kind::Remove => {
-            if output.is_boolean() {
-                Ok(())
-            } else {
-                Err(format!("answers true or false, not {output}"))
+    let answer =
+        match call.kind {
+            Kind::Read => match output {
+                Value::Array(elements) => elements.iter().try_for_each(scalar),
+                one => scalar(one),
+            },
+            Kind::Get | Kind::Dequeue => scalar(output),
+            Kind::Add | Kind::Remove if output == "ok" => Ok(()),
+            Kind::Cas | Kind::Contains | Kind::Add | Kind::Remove => {
+                if output.is_boolean() {
+                    Ok(())
+                } else {
+                    Err(format!("answers true or false, not {output}"))
+                }
             }
-        }
-        Kind::Txn => steps(output).and_then(|()| same_steps(&call.value, output)),
-        Kind::Write
-        | Kind::Put
-        | Kind::Append
-        | Kind::Acquire
-        | Kind::Release
-        | Kind::Enqueue => {
-            if output == "ok" {
-                Ok(())
-            } else {
-                Err(format!("answers \"ok\", not {output}"))
+            Kind::Txn => steps(output).and_then(|()| same_steps(&call.value, output)),
+            Kind::Write | Kind::Put | Kind::Append | Kind::Acquire | Kind::Release | Kind::Enqueue => {
+                if output == "ok" { Ok(()) } else { Err(format!("answers \"ok\", not {output}")) }
             }
-        }
-    };
+        };
     match answer {
         Ok(()) => Ok(call),
         Err(reason) => wrong(line, format!("`{kind}`: {reason}")),

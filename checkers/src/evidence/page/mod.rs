@@ -49,6 +49,8 @@ struct Data<'a> {
     /// For every call the longest such order with it, or -1.
     order_of: Vec<i64>,
     stuck: Option<usize>,
+    /// Calls that contradict each other.
+    core: Vec<usize>,
     anomalies: Vec<AnomalyData>,
 }
 
@@ -93,7 +95,15 @@ impl Places {
 }
 
 impl Bars {
-    fn push(&mut self, name: String, client: usize, keys: Vec<usize>, times: (u64, Option<u64>), outcome: Outcome, text: String) {
+    fn push(
+        &mut self,
+        name: String,
+        client: usize,
+        keys: Vec<usize>,
+        times: (u64, Option<u64>),
+        outcome: Outcome,
+        text: String,
+    ) {
         self.name.push(name);
         self.client.push(client);
         self.keys.push(keys);
@@ -120,10 +130,10 @@ pub fn objects(report: &Report, objects: &Objects, judged: &Judged) -> String {
         let text = shortened(&operation_text(call), LONGEST);
         bars.push(format!("line {}", call.line), client, key, times, call.outcome, text);
     }
-    let (orders, stuck) = match &judged.decided {
-        Decided::Linearizable { order } => (vec![order.clone()], None),
-        Decided::Illegal(stuck) => (stuck.orders(), Some(stuck.call)),
-        Decided::Unknown { .. } => (Vec::new(), None),
+    let (orders, stuck, core) = match &judged.decided {
+        Decided::Linearizable { order } => (vec![order.clone()], None, Vec::new()),
+        Decided::Illegal(stuck) => (stuck.orders(), Some(stuck.call), stuck.core.clone()),
+        Decided::Unknown { .. } => (Vec::new(), None, Vec::new()),
     };
     let order_of = longest(&orders, objects.calls.len());
     let data = Data {
@@ -136,6 +146,7 @@ pub fn objects(report: &Report, objects: &Objects, judged: &Judged) -> String {
         orders,
         order_of,
         stuck,
+        core,
         anomalies: Vec::new(),
     };
     render(&data)
@@ -174,6 +185,7 @@ pub fn transactions(report: &Report, history: &History, judgement: &Judgement) -
         orders: Vec::new(),
         order_of: Vec::new(),
         stuck: None,
+        core: Vec::new(),
         anomalies: anomalies.collect(),
     };
     render(&data)

@@ -45,7 +45,7 @@ function placePoints() {
 }
 
 /** The bars that take part in the anomaly that is shown. */
-let parts = new Set();
+let parts = new Set(data.core);
 
 const lower = bars.text.map((text, i) => `${bars.name[i]} ${text}`.toLowerCase());
 
@@ -56,6 +56,9 @@ function passes(i) {
   if (state.only && !parts.has(i)) return false;
   return !state.query || lower[i].includes(state.query);
 }
+
+/** The lanes by the names of their clients. */
+const laneOrder = clients.map((_, at) => at).sort((a, b) => clients[a].localeCompare(clients[b], 'en', { numeric: true }));
 
 /** The lanes in view: those of clients that have something that passes. */
 let shownLanes = [];
@@ -72,9 +75,7 @@ function filter() {
   }
   shownLanes = [];
   const everything = passed === COUNT;
-  lanes.forEach((lane, at) => {
-    if (everything || lane.some((i) => passing[i])) shownLanes.push(at);
-  });
+  for (const at of laneOrder) if (everything || lanes[at].some((i) => passing[i])) shownLanes.push(at);
 }
 
 /** The first place in a sorted list for which something holds. */
@@ -89,6 +90,8 @@ function firstWhere(length, holds) {
 }
 
 const grouped = (number) => String(Math.round(number)).replace(/\B(?=(\d{3})+$)/g, '\u202f');
+
+const count = (number, what) => `${grouped(number)} ${what}${number === 1 ? '' : 's'}`;
 
 /** Sets a text, and touches the page only if it is another one. */
 function write(node, text) {

@@ -63,9 +63,9 @@ element('only').addEventListener('change', () => {
 /** Shows what is wrong: the call that cannot be explained, or the next anomaly. */
 function blame() {
   if (stuck !== null) {
-    const near = points.size ? orders[state.order].slice(-6) : [];
+    const near = data.core.length > 1 ? data.core : orders[state.order].slice(-6);
     focusOn([stuck, ...near.filter((i) => bars.end[i] !== null)]);
-    choose(stuck);
+    choose(stuck, true);
   } else if (anomalies.length) {
     chooseAnomaly((state.anomaly + 1) % anomalies.length);
   }

@@ -9,8 +9,8 @@ function drawHead() {
   write(element('source'), report.source);
   write(element('summary'), report.summary);
   const facts = isObjects
-    ? [`${grouped(report.clients)} clients`, report.keys ? `${grouped(report.keys)} keys` : '', `${grouped(report.unknown)} of unknown outcome`, `${grouped(report.explored)} configurations explored`]
-    : [`${grouped(report.sessions)} sessions`, report.timed ? 'with times' : 'without times', `${report.anomalies.length} anomalies`];
+    ? [count(report.clients, 'client'), report.keys ? count(report.keys, 'key') : '', `${grouped(report.unknown)} of unknown outcome`, `${count(report.explored, 'configuration')} explored`]
+    : [count(report.sessions, 'session'), report.timed ? 'with times' : 'without times', report.anomalies.length ? (report.anomalies.length === 1 ? '1 anomaly' : `${report.anomalies.length} anomalies`) : ''];
   write(element('facts'), facts.filter(Boolean).join(' · '));
 }
 
@@ -84,7 +84,7 @@ function drawStory() {
   element('story').hidden = false;
   for (const line of data.lines) {
     const item = make('li', line);
-    if (line.includes('cannot be explained')) item.className = 'strong';
+    if (line.includes('cannot be explained') || line.startsWith('these contradict')) item.className = 'strong';
     element('lines').append(item);
   }
 }
@@ -153,6 +153,7 @@ function drawLegend() {
   const entries = [['ok', 'ok'], ['unknown', 'unknown outcome']];
   if (bars.outcome.includes('f')) entries.push(['failed', 'did not happen']);
   if (stuck !== null) entries.push(['stuck', 'cannot be explained']);
+  if (data.core.length > 1) entries.push(['part', 'contradicts it']);
   if (!isObjects && anomalies.length) entries.push(['part', 'takes part in the anomaly']);
   if (orders.length) entries.push(['dotmark', 'takes effect']);
   element('legend').replaceChildren(
