@@ -5,7 +5,6 @@
 //! test of the judge itself. None of them trusts the database more than its module says, and each is sound first: a
 //! correct database is never accused, also when clients do not know the outcome of what they asked for.
 
-pub mod append;
 pub mod bank;
 #[cfg(feature = "command")]
 pub mod cli;

@@ -3,8 +3,10 @@
 use crate::recorder::Recorder;
 use crate::scenario::{Scenario, Workload};
 use crate::workload::{FinalRead, first_value};
+use checkers::history::History;
 use checkers::linearizability::register::Register;
-use checkers::{Violation, append, bank, durability, linearizability, snapshot};
+use checkers::transactions::{Level, Options};
+use checkers::{Violation, bank, durability, linearizability, snapshot, transactions};
 
 /// How many configurations the search for a legal order of one row's operations may visit.
 const LINEARIZABILITY_BUDGET: u64 = 2_000_000;
@@ -59,7 +61,7 @@ impl CheckResult {
 
 /// Judges a run: what all clients saw ([merged](Recorder::merge)), and what was there in the end.
 pub fn judge(scenario: &Scenario, recorder: &Recorder, final_read: Option<&FinalRead>) -> Vec<CheckResult> {
-    let history = recorder.history();
+    let history = History { transactions: recorder.history(), timed: true, ..History::default() };
     let mut results = vec![answers(recorder)];
     match scenario.workload {
         Workload::Register { .. } => results.push(CheckResult::new("linearizability", linearizable(recorder))),
@@ -67,13 +69,21 @@ pub fn judge(scenario: &Scenario, recorder: &Recorder, final_read: Option<&Final
             let total = i64::from(accounts) * balance;
             results.push(CheckResult::new("bank", bank::check(&recorder.views(), total)));
         }
-        Workload::Append { .. } => results.push(CheckResult::new("append", append::check(&history))),
+        Workload::Append { .. } => results.push(CheckResult::new("append", lists(&history))),
     }
-    results.push(CheckResult::new("snapshot", snapshot::check_versions(&history)));
+    results.push(CheckResult::new("snapshot", snapshot::check_versions(&history.transactions)));
     if let Some(FinalRead { snapshot, values, lists }) = final_read {
-        results.push(CheckResult::new("durability", durability::check(&history, values, lists, *snapshot)));
+        results
+            .push(CheckResult::new("durability", durability::check(&history.transactions, values, lists, *snapshot)));
     }
     results
+}
+
+/// Lists were read and appended to under strong snapshot isolation, whatever the database says of commit positions.
+fn lists(history: &History) -> checkers::Verdict {
+    let level = Level::StrongSnapshotIsolation;
+    let options = Options { levels: vec![level], positions: false, ..Options::default() };
+    transactions::judge(history, &options).verdict("append", history, level)
 }
 
 /// No client got an answer that no right database gives.

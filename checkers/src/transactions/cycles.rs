@@ -11,7 +11,7 @@
 //! [`graph`](super::graph).
 
 use super::facts::NONE;
-use super::graph::{ANTI, Graph, Labels, SESSION_COMMIT, THROUGH, View, WR, WR_PREDICATE};
+use super::graph::{ANTI, Graph, Labels, SESSION_COMMIT, SESSIONS, THROUGH, View, WR, WR_PREDICATE};
 use crate::history::Transaction;
 
 /// What a cycle consists of.
@@ -34,7 +34,10 @@ pub(super) enum Shape {
 }
 
 /// How many states the automata have.
-const STATES: u32 = 6;
+const SHAPES: u32 = 6;
+
+/// Twice as many with whether the last link was one of a session.
+const STATES: u32 = 2 * SHAPES;
 
 /// Of the automata, for closed walks: bits 1 and 2 count anti-dependencies, and bit 0 says whether the last link was one.
 /// [`Shape::Dependencies`] counts reads instead. A walk for [`Shape::Adjacent`] begins between two anti-dependencies; in
@@ -271,7 +274,8 @@ impl<'g> Search<'g> {
                 std::mem::swap(&mut now, &mut later);
                 continue;
             };
-            let (node, at) = (pair / STATES, pair % STATES);
+            let (node, at) = (pair / STATES, pair % SHAPES);
+            let in_session = pair % STATES >= SHAPES;
             if by != NONE {
                 let closed = shape.accepts(at, timed)
                     && match closing {
@@ -297,9 +301,12 @@ impl<'g> Search<'g> {
                     continue;
                 }
                 let Some(after) = shape.next(at, link.label, timed) else { continue };
-                let to = link.to * STATES + after;
+                // Several steps along one session are one.
+                let session = link.label & SESSIONS != 0;
+                let to = link.to * STATES + after + if session { SHAPES } else { 0 };
                 if self.reached[to as usize].0 == NONE {
-                    let list = if link.label & THROUGH != 0 { &mut now } else { &mut later };
+                    let free = link.label & THROUGH != 0 || session && in_session;
+                    let list = if free { &mut now } else { &mut later };
                     list.push((to, place, pair));
                 }
             }

@@ -2,10 +2,10 @@
 
 use super::anomaly::{Anomaly, Class, Edge, Name, Object, Through, Why};
 use super::facts::{Facts, NONE};
-use super::graph::{INITIAL, Link, RW, RW_PREDICATE, SESSION, SESSION_COMMIT, THROUGH, WR, WR_PREDICATE, WW};
+use super::graph::{INITIAL, Link, RW, RW_PREDICATE, SESSION, SESSION_COMMIT, SESSIONS, THROUGH, WR, WR_PREDICATE, WW};
 
 impl Facts<'_> {
-    /// The edges of a walk, those over points joined.
+    /// The edges of a walk, those over points and those along one session joined.
     pub(super) fn edges(&self, links: &[Link]) -> Vec<Edge> {
         let mut edges = Vec::with_capacity(links.len());
         let mut from = NONE;
@@ -15,7 +15,25 @@ impl Facts<'_> {
                 continue;
             }
             let from = if link.label == THROUGH { from } else { link.from };
+            if let Some(Edge { to, why: Why::Session, .. }) = edges.last_mut()
+                && link.label & SESSIONS != 0
+            {
+                *to = link.to as usize;
+                continue;
+            }
             edges.push(Edge { from: from as usize, to: link.to as usize, why: self.why(from, link) });
+        }
+        edges
+    }
+
+    /// The edges of a closed walk, which may have begun within a session.
+    pub(super) fn closed(&self, links: &[Link]) -> Vec<Edge> {
+        let mut edges = self.edges(links);
+        if let [Edge { why: Why::Session, to, .. }, .., Edge { why: Why::Session, .. }] = edges[..] {
+            edges.remove(0);
+            if let Some(last) = edges.last_mut() {
+                last.to = to;
+            }
         }
         edges
     }
@@ -94,7 +112,8 @@ impl Facts<'_> {
         if let Some(time) = edges.iter().position(|edge| edge.why == Why::RealTime) {
             let first = (time + 1) % edges.len();
             edges.rotate_left(first);
-        } else if let Some(first) = (0..edges.len()).min_by_key(|at| (key(&edges[*at]), edges[*at].from)) {
+        } else {
+            let first = (0..edges.len()).min_by_key(|at| (key(&edges[*at]), edges[*at].from)).unwrap_or(0);
             edges.rotate_left(first);
         }
         let evidence = edges.iter().map(|edge| self.sentence(edge)).collect();

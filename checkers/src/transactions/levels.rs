@@ -91,7 +91,7 @@ fn attempt(history: &History, options: &Options, positions: bool) -> (Judgement,
     let mut facts = Facts::new(history, options.shown);
     let orders = facts.order(positions);
     let mut links = Links::new(&mut facts);
-    let all = std::mem::take(&mut links.links);
+    let all = std::mem::take(&mut links.all);
     let graph = Graph::new(links.nodes, &all);
     drop(all);
     let mut case = Case {
@@ -126,7 +126,7 @@ impl Case<'_> {
     fn search(&mut self) {
         let historic = self.facts.history.transactions.iter().any(|transaction| transaction.historic);
         // Those who may read the past are bound in their commits only, which only events tell.
-        self.clean = !self.late(DATA | SESSION, false) && !(historic && self.late(DATA | SESSIONS, true));
+        self.clean = !(self.late(DATA | SESSION, false) || historic && self.late(DATA | SESSIONS, true));
         if self.clean {
             return;
         }
@@ -301,7 +301,7 @@ impl Case<'_> {
             Name::Cycle { through, .. } => through,
             _ => Through::Data,
         };
-        anomalies.sort_by_key(|anomaly| (through(anomaly), anomaly.name));
+        anomalies.sort_by_key(|anomaly| (through(anomaly), anomaly.name, anomaly.cycle.len()));
         for (level, finding) in &mut findings {
             // What was found last may violate what was not decided before.
             match anomalies.iter().position(|anomaly| anomaly.name.violates(*level)) {

@@ -31,7 +31,7 @@ pub(super) struct Doubt {
 
 /// Everything that comes before something else.
 pub(super) struct Links {
-    pub(super) links: Vec<Link>,
+    pub(super) all: Vec<Link>,
     /// Transactions and points.
     pub(super) nodes: usize,
     pub(super) doubts: Vec<Doubt>,
@@ -43,8 +43,8 @@ impl Links {
     /// What the facts say, and the order of clients.
     pub(super) fn new(facts: &mut Facts) -> Self {
         let nodes = facts.history.transactions.len();
-        let links = Vec::with_capacity(2 * facts.reads.len() + facts.writes.len() + nodes);
-        let mut links = Self { links, nodes, doubts: Vec::new(), predicates: !facts.predicates.is_empty() };
+        let all = Vec::with_capacity(2 * facts.reads.len() + facts.writes.len() + nodes);
+        let mut links = Self { all, nodes, doubts: Vec::new(), predicates: !facts.predicates.is_empty() };
         links.versions(facts);
         links.reads(facts);
         links.predicates(facts);
@@ -54,16 +54,15 @@ impl Links {
 
     fn push(&mut self, from: u32, to: u32, label: Labels, object: u32, version: u32) {
         if from != to {
-            self.links.push(Link { from, to, label, object, version });
+            self.all.push(Link { from, to, label, object, version });
         }
     }
 
     /// Writers over writers, and what no read of a list shows.
     fn versions(&mut self, facts: &Facts) {
         let writer = |write: u32| facts.writes[write as usize].writer;
-        // Who read the last version that is known of its object, and whether it wrote the object itself; only where
-        // others follow in an unknown order.
-        let mut readers: HashMap<u32, Vec<(u32, bool)>, FxBuildHasher> = HashMap::default();
+        // Who read the last version that is known of its object; only where others follow in an unknown order.
+        let mut readers: HashMap<u32, Vec<u32>, FxBuildHasher> = HashMap::default();
         for (object, versions) in (0_u32..).zip(&facts.versions) {
             for pair in versions.order.windows(2) {
                 self.push(writer(pair[0]), writer(pair[1]), WW, object, pair[1]);
@@ -85,7 +84,7 @@ impl Links {
             if read.version == last
                 && let Some(readers) = readers.get_mut(&read.object)
             {
-                readers.push((read.reader, read.own != NONE));
+                readers.push(read.reader);
             }
         }
         for (object, versions) in (0_u32..).zip(&facts.versions) {
@@ -99,10 +98,10 @@ impl Links {
     }
 
     /// Links all who read the last known version of an object with all who wrote it after that.
-    fn before_loose(&mut self, object: u32, readers: &[(u32, bool)], loose: &[(u32, u32)]) {
+    fn before_loose(&mut self, object: u32, readers: &[u32], loose: &[(u32, u32)]) {
         let writes = |reader: u32| loose.binary_search_by_key(&reader, |(writer, _)| *writer).ok();
         if loose.len() * readers.len() <= 2 * (loose.len() + readers.len()) {
-            for &(reader, _) in readers {
+            for &reader in readers {
                 for &(writer, write) in loose {
                     self.push(reader, writer, RW, object, write);
                 }
@@ -111,7 +110,7 @@ impl Links {
         }
         // Over a point, so that the links are no more than readers and writers; but nobody precedes itself.
         let (updaters, others): (Vec<u32>, Vec<u32>) =
-            readers.iter().map(|(reader, _)| *reader).partition(|reader| writes(*reader).is_some());
+            readers.iter().copied().partition(|reader| writes(*reader).is_some());
         let point = self.point();
         for &reader in &others {
             self.push(reader, point, RW, object, NONE);
@@ -264,21 +263,18 @@ impl Links {
         {
             runs.remove(0);
         }
-        match *runs.as_slice() {
-            [(from, to)] => {
-                if let Some(from) = from {
-                    self.push(writer(order[from]), reader, WR_PREDICATE, object, order[from]);
-                }
-                if let Some(&next) = versions.order.get(to) {
-                    self.push(reader, writer(next), RW_PREDICATE, object, next);
-                }
+        if let [(from, to)] = *runs.as_slice() {
+            if let Some(from) = from {
+                self.push(writer(order[from]), reader, WR_PREDICATE, object, order[from]);
             }
-            _ => {
-                let (initial, fitting) = facts.candidates(reader, object, |value| !predicate.matches(value));
-                let versions = fitting.into_iter().filter(|write| order.contains(write)).collect();
-                self.doubts.push(Doubt { reader, object, initial, versions });
+            if let Some(&next) = versions.order.get(to) {
+                self.push(reader, writer(next), RW_PREDICATE, object, next);
             }
+            return;
         }
+        let (initial, fitting) = facts.candidates(reader, object, |value| !predicate.matches(value));
+        let versions = fitting.into_iter().filter(|write| order.contains(write)).collect();
+        self.doubts.push(Doubt { reader, object, initial, versions });
     }
 
     /// The order of clients, and what precedes all.

@@ -13,6 +13,7 @@ mod graph;
 mod level;
 mod levels;
 mod links;
+mod observe;
 mod orders;
 pub mod saturation;
 pub mod search;
@@ -29,6 +30,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::history::History;
+use crate::{Verdict, Violation};
 
 /// What is known of one level.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -59,6 +61,36 @@ pub struct Judgement {
     pub comparisons: u64,
 }
 
+impl Judgement {
+    /// The gravest anomaly that violates a level.
+    pub fn violation(&self, level: Level) -> Option<&Anomaly> {
+        match self.findings.get(&level)? {
+            Finding::Violated { anomaly } => self.anomalies.get(*anomaly),
+            Finding::Holds | Finding::Undecided { .. } => None,
+        }
+    }
+
+    /// The verdict on one level that was asked for, in the terms of all checkers.
+    pub fn verdict(&self, checker: &'static str, history: &History, level: Level) -> Verdict {
+        let comparisons = self.comparisons;
+        match self.findings.get(&level) {
+            Some(Finding::Holds) => Verdict::Pass { comparisons },
+            Some(Finding::Undecided { reason }) => Verdict::GaveUp { reason: reason.clone(), comparisons },
+            None => Verdict::GaveUp { reason: format!("{level} was not judged"), comparisons },
+            Some(Finding::Violated { anomaly }) => {
+                let Anomaly { name, message, evidence, transactions, .. } = &self.anomalies[*anomaly];
+                Verdict::Fail(Violation {
+                    checker,
+                    anomaly: name.to_string(),
+                    message: message.clone(),
+                    evidence: evidence.clone(),
+                    at: transactions.iter().filter_map(|at| history.transactions[*at].complete).max(),
+                })
+            }
+        }
+    }
+}
+
 /// What to judge, and how hard to try.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
@@ -84,3 +116,6 @@ impl Default for Options {
 pub fn judge(history: &History, options: &Options) -> Judgement {
     levels::judge(history, options)
 }
+
+#[cfg(test)]
+mod tests;

@@ -69,7 +69,7 @@ impl Facts<'_> {
                         Link { from: members[link.from as usize], to: members[link.to as usize], ..link }
                     })
                     .collect();
-                let edges = self.edges(&cycle);
+                let edges = self.closed(&cycle);
                 if simple(&edges) {
                     self.note_cycle(edges);
                     break;
@@ -127,7 +127,7 @@ impl Facts<'_> {
         };
         let Some(links) = found else { return };
         let links: Vec<Link> = links.into_iter().map(|link| graph.links[link as usize]).collect();
-        let mut edges = self.edges(&links);
+        let mut edges = if timed { self.edges(&links) } else { self.closed(&links) };
         if let (true, Some(first), Some(last)) = (timed, edges.first(), edges.last()) {
             edges.push(Edge { from: last.to, to: first.from, why: Why::RealTime });
         }
