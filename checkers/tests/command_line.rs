@@ -213,7 +213,7 @@ fn what_the_schemas_accept_is_what_is_read() {
     let changes = [
         ("\"ok\"", "7"),
         ("\"client\"", "\"klient\""),
-        ("\"id\":", "\"id\":-"),
+        ("\"id\":", "\"id\":-1"),
         ("[\"r\"", "[\"q\""),
         (":0,", ":-1,"),
         ("\"x\"", "[]"),
