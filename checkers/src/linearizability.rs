@@ -118,6 +118,9 @@ pub struct Options {
     pub split: bool,
     /// Whether registers with unique writes are decided without a search.
     pub special: bool,
+    /// Whether to look for the evidence of [`Illegal`]: the shortest illegal prefix, an order of what came before, and the
+    /// states that such orders end in. It costs about what the verdict did.
+    pub evidence: bool,
     /// Whether to assert what can be asserted of the model's declarations, and to replay every order that is found
     /// through the bare model. By default only in builds with debug assertions.
     pub verify: bool,
@@ -131,6 +134,7 @@ impl Default for Options {
             prunings: Prunings::ALL,
             split: true,
             special: true,
+            evidence: true,
             verify: cfg!(debug_assertions),
         }
     }
@@ -177,6 +181,7 @@ impl<M: Model> Decision<M> {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Illegal<M: Model> {
     /// The operation that cannot be placed: the history is linearizable until just before its return, and not with it.
+    /// Without [`Options::evidence`], an operation that returned before.
     pub stuck: usize,
     /// The part of the object that it is about, if parts are declared.
     pub part: Option<String>,

@@ -54,6 +54,10 @@ pub(super) fn illegal<M: Model, H: Hints<M>>(
     let mut returns: Vec<Call<'_, M>> = part.calls.iter().filter(|call| call.ret.is_some()).copied().collect();
     returns.sort_by_key(|call| (call.complete, call.place));
     let deepest = deepest.min(returns.len() - 1);
+    if !options.evidence {
+        let (stuck, part) = (returns[deepest].place, part.name.clone());
+        return Illegal { stuck, part, prefix: Vec::new(), frontier: Vec::new(), complete: false, explored };
+    }
     // What a prefix costs is about what the whole did; what costs more than ten times that is not worth it.
     let budget = explored.saturating_mul(10).saturating_add(10_000).min(options.configurations);
     let explained = |at: usize| {

@@ -1,7 +1,7 @@
 //! Cuts configurations whose state already contradicts the answer of an operation that is yet to come.
 //!
 //! The next observer of a part of the object that has not taken effect must find a state in which it answers what it
-//! did. If no reset of that part can come between, the model may know that the present state does not lead there.
+//! did. The model may know that neither the present state leads there, nor any reset of that part that can come between.
 
 use super::bits::Bits;
 use super::model::{Hints, Model};
@@ -72,20 +72,22 @@ impl Lookahead {
         let took_effect = |rank: u32| plan.first[rank as usize] <= returned && done.contains(plan.slot[rank as usize]);
         let from = group.observers.partition_point(|rank| *rank < returned);
         let Some(&observer) = group.observers[from..].iter().find(|rank| !took_effect(**rank)) else { return false };
+        let class = &plan.classes[plan.class[observer as usize] as usize];
+        let Some(ret) = class.ret else { return false };
+        if H::reach(state, class.op, ret) {
+            return false;
+        }
+        let leads = |reset: u32| H::reach_after(plan.classes[reset as usize].op, class.op, ret);
         let from = group.resets.partition_point(|rank| *rank < returned);
         for (rank, earliest) in group.resets[from..].iter().zip(&group.earliest[from..]) {
             if *earliest > observer {
                 break;
             }
-            if plan.first[*rank as usize] <= observer && !took_effect(*rank) {
+            if plan.first[*rank as usize] <= observer && !took_effect(*rank) && leads(plan.class[*rank as usize]) {
                 return false;
             }
         }
         let late = |place: u32| plan.crashed_first[place as usize] > observer || used.contains(place);
-        if !group.crashed.iter().all(|place| late(*place)) {
-            return false;
-        }
-        let class = &plan.classes[plan.class[observer as usize] as usize];
-        class.ret.is_some_and(|ret| !H::reach(state, class.op, ret))
+        group.crashed.iter().all(|place| late(*place) || !leads(plan.crashed_class[*place as usize]))
     }
 }

@@ -63,7 +63,8 @@ pub trait Hints<M: SequentialSpec> {
         false
     }
 
-    /// Whether `op` may lead to states that [`reach`](Self::reach) does not foresee.
+    /// Whether `op` may lead to states that [`reach`](Self::reach) does not foresee, but
+    /// [`reach_after`](Self::reach_after) does.
     fn reset(op: &M::Op) -> bool {
         let _ = op;
         true
@@ -73,6 +74,13 @@ pub trait Hints<M: SequentialSpec> {
     /// observer `op` answers `ret`. Only operations of the same [`key`](Self::key) matter.
     fn reach(state: &M, op: &M::Op, ret: &M::Ret) -> bool {
         let _ = (state, op, ret);
+        true
+    }
+
+    /// Whether operations other than resets, or none, may lead from any state in which the [`reset`](Self::reset) `reset`
+    /// has just taken effect to one in which the observer `op` answers `ret`.
+    fn reach_after(reset: &M::Op, op: &M::Op, ret: &M::Ret) -> bool {
+        let _ = (reset, op, ret);
         true
     }
 

@@ -3,7 +3,9 @@
 pub mod cas_register;
 pub mod counter;
 pub mod key_value;
+pub mod known;
 pub mod multi_register;
+
 pub mod mutex;
 pub mod queue;
 pub mod register;

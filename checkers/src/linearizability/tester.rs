@@ -95,7 +95,7 @@ impl<T: Ord, S: Model, H: Hints<S>> Tester<T, S, H> {
 
 /// Whoever asks for a yes or a no gets one.
 fn unlimited() -> Options {
-    Options { configurations: u64::MAX, bytes: usize::MAX, ..Options::default() }
+    Options { configurations: u64::MAX, bytes: usize::MAX, evidence: false, ..Options::default() }
 }
 
 impl<T: Ord, S: Model + Default, H: Hints<S>> Default for Tester<T, S, H> {

@@ -2,6 +2,9 @@ use super::register::{Op, Register, Ret};
 use super::*;
 use stateright::semantics::SequentialSpec;
 
+mod interfaces;
+mod traps;
+
 type Call = Operation<Op, Ret>;
 
 fn call(client: u64, span: (u64, u64), input: Op, output: Ret) -> Call {

@@ -114,6 +114,14 @@ impl Hints<Self> for KeyValue {
         }
     }
 
+    /// A put forgets what was there before.
+    fn reach_after(reset: &Op, _: &Op, ret: &Ret) -> bool {
+        match (reset, ret) {
+            (Op::Put { value: put, .. }, Ret::Value(value)) => value.starts_with(put.as_str()),
+            _ => true,
+        }
+    }
+
     fn bytes(state: &Self) -> usize {
         // A node of a B-tree has room for eleven entries.
         let strings: usize = state.0.iter().map(|(key, value)| key.capacity() + value.capacity()).sum();
