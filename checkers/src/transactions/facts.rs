@@ -25,6 +25,19 @@ pub(super) const NONE: u32 = u32::MAX;
 /// A version that is absent, where more than one is.
 pub(super) const UNSURE: u32 = u32::MAX - 1;
 
+/// What is assumed of transactions of unknown outcome of which nobody read a write, where that matters: where one may
+/// have deleted a row that somebody found absent, or may be why a row was not in the answer to a predicate read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unseen {
+    /// They did not commit.
+    Absent,
+    /// They committed, and what they read counts.
+    Present,
+    /// They committed, and what they read is left out. A history that is impossible then is impossible anyhow, since
+    /// they bind nobody if they come last.
+    Silent,
+}
+
 /// One write or append.
 pub(super) struct Write {
     /// Its transaction.
@@ -92,6 +105,8 @@ pub(super) struct Facts<'a> {
     pub(super) committed: Vec<bool>,
     pub(super) found: Found,
     pub(super) compared: u64,
+    /// A transaction that was assumed not to have committed, though that may be wrong.
+    pub(super) hidden: Option<u32>,
     /// Why some of the history says nothing, so that no level is certain to hold.
     pub(super) gap: Option<String>,
     numbers: HashMap<Object, u32, FxBuildHasher>,
@@ -107,7 +122,7 @@ pub(super) struct Facts<'a> {
 
 impl<'a> Facts<'a> {
     /// Takes in a history.
-    pub(super) fn new(history: &'a History, shown: usize) -> Self {
+    pub(super) fn new(history: &'a History, shown: usize, unseen: Unseen) -> Self {
         let transactions = &history.transactions;
         let steps = transactions.iter().map(|transaction| transaction.operations.len()).sum();
         let mut facts = Self {
@@ -122,6 +137,7 @@ impl<'a> Facts<'a> {
             committed: transactions.iter().map(|transaction| transaction.outcome == Outcome::Ok).collect(),
             found: Found::new(shown),
             compared: 0,
+            hidden: None,
             gap: None,
             numbers: HashMap::default(),
             by_value: HashMap::default(),
@@ -130,7 +146,7 @@ impl<'a> Facts<'a> {
             first_place: Vec::with_capacity(transactions.len()),
         };
         facts.take_writes();
-        observe(&mut facts);
+        observe(&mut facts, unseen);
         facts
     }
 

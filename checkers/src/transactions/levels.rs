@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use super::anomaly::{Anomaly, Name, Through};
 use super::cycles::Shape;
-use super::facts::Facts;
+use super::facts::{Facts, NONE, UNSURE, Unseen};
 use super::graph::{DATA, Graph, ITEMS, Labels, SESSION, SESSIONS, View};
 use super::level::Level;
 use super::links::Links;
@@ -17,6 +17,7 @@ use super::saturation::{Observations, Weak};
 use super::search::Isolation;
 use super::undetermined::{Answer, Question, answer, open_rows};
 use super::weak::observations;
+use super::words::Words;
 use super::{Finding, Judgement, Options};
 use crate::history::History;
 
@@ -55,11 +56,11 @@ fn timed(level: Level) -> bool {
 
 /// See [`super::judge`].
 pub(super) fn judge(history: &History, options: &Options) -> Judgement {
-    let (mut judgement, trusted) = attempt(history, options, options.positions);
+    let (mut judgement, trusted) = settled(history, options, options.positions);
     if trusted && judgement.findings.values().any(|finding| *finding != Finding::Holds) {
         // The positions may be wrong. What they prove is proven, but what contradicts them is no fault of the history.
         let proven = judgement.findings;
-        judgement = attempt(history, options, false).0;
+        judgement = settled(history, options, false).0;
         for (level, finding) in proven {
             if finding == Finding::Holds {
                 judgement.findings.insert(level, finding);
@@ -87,8 +88,29 @@ struct Case<'a> {
     saturated: Vec<Level>,
 }
 
-fn attempt(history: &History, options: &Options, positions: bool) -> (Judgement, bool) {
-    let mut facts = Facts::new(history, options.shown);
+/// Judges a history, whoever of those that nobody saw committed.
+fn settled(history: &History, options: &Options, positions: bool) -> (Judgement, bool) {
+    let (without, trusted, hidden) = attempt(history, options, positions, Unseen::Absent);
+    let Some(hidden) = hidden.filter(|_| without.findings.values().any(|finding| *finding != Finding::Holds)) else {
+        return (without, trusted);
+    };
+    let (with, ..) = attempt(history, options, positions, Unseen::Present);
+    let (mut judgement, ..) = attempt(history, options, positions, Unseen::Silent);
+    for (level, finding) in &mut judgement.findings {
+        if [&without, &with].iter().any(|one| one.findings.get(level) == Some(&Finding::Holds)) {
+            *finding = Finding::Holds;
+        } else if *finding == Finding::Holds {
+            let reason = format!("it is not known whether {} committed", Words::new(history).transaction(hidden));
+            *finding = Finding::Undecided { reason };
+        }
+    }
+    (judgement, trusted)
+}
+
+/// Judges a history under an assumption. Says also whether reported positions were used, and who may be wrongly left
+/// out.
+fn attempt(history: &History, options: &Options, positions: bool, unseen: Unseen) -> (Judgement, bool, Option<u32>) {
+    let mut facts = Facts::new(history, options.shown, unseen);
     let orders = facts.order(positions);
     let mut links = Links::new(&mut facts);
     let all = std::mem::take(&mut links.all);
@@ -117,8 +139,8 @@ fn attempt(history: &History, options: &Options, positions: bool) -> (Judgement,
             case.findings.insert(level, finding);
         }
     }
-    let trusted = case.orders.trusted;
-    (case.done(), trusted)
+    let (trusted, hidden) = (case.orders.trusted, case.facts.hidden);
+    (case.done(), trusted, hidden)
 }
 
 impl Case<'_> {
@@ -131,9 +153,9 @@ impl Case<'_> {
             return;
         }
         let components = self.view(DATA | SESSIONS, false).components();
-        self.facts.smallest_cycles(&self.graph, &components, self.options.budget);
+        self.facts.smallest_cycles(&self.graph, &components);
         if self.facts.history.timed {
-            self.facts.smallest_cycles_in_time(&self.graph, self.options.budget);
+            self.facts.smallest_cycles_in_time(&self.graph);
         }
     }
 
@@ -276,10 +298,28 @@ impl Case<'_> {
         Finding::Holds
     }
 
+    /// Whether a transaction may have overwritten another version of a row or list than one that it had read.
+    fn overtaken(&self) -> bool {
+        let facts = &self.facts;
+        let lost = facts.found.anomalies.iter().any(|anomaly| anomaly.name == Name::LostUpdate);
+        lost || facts.reads.iter().any(|read| {
+            let Some(own) = facts.writes.get(read.own as usize) else {
+                // It saw it change, and one of the reads was not of what it overwrote.
+                return !read.first && facts.writes_of(read.reader).iter().any(|write| write.object == read.object);
+            };
+            if read.version == UNSURE {
+                return true;
+            }
+            let versions = &facts.versions[read.object as usize];
+            let others = || versions.loose.iter().any(|write| facts.writes[*write as usize].writer != read.reader);
+            let place = if own.position == NONE { versions.order.len() } else { own.position as usize };
+            place != facts.length(read.object, read.version) || own.position == NONE && others()
+        })
+    }
+
     fn cursor_stability(&self) -> Finding {
-        let lost = self.facts.found.anomalies.iter().any(|anomaly| anomaly.name == Name::LostUpdate);
-        let reason = if lost || self.orders.skipped.is_some() {
-            "an update was lost, and the history does not tell whether it read through a cursor"
+        let reason = if self.overtaken() || self.orders.skipped.is_some() {
+            "an update may be lost, and the history does not tell whether it read through a cursor"
         } else if self
             .facts
             .versions

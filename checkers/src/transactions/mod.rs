@@ -96,7 +96,8 @@ impl Judgement {
 pub struct Options {
     /// The levels to decide.
     pub levels: Vec<Level>,
-    /// How many steps the search for an order of writes that nobody saw may take, and as many that for small cycles.
+    /// How many steps, of some nanoseconds each, a search for an order of writes that nobody saw may take. There may be
+    /// one for every level.
     pub budget: u64,
     /// How many anomalies of one name are reported.
     pub shown: usize,
@@ -106,7 +107,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { levels: Level::ALL.to_vec(), budget: 10_000_000, shown: 10, positions: true }
+        Self { levels: Level::ALL.to_vec(), budget: 1_000_000_000, shown: 10, positions: true }
     }
 }
 

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use super::anomaly::{Name, Object};
-use super::facts::{Facts, NONE, Read, UNSURE, Write};
+use super::facts::{Facts, NONE, Read, UNSURE, Unseen, Write};
 use crate::history::{Micro, Outcome};
 
 /// What the transaction at work did to an object so far.
@@ -25,27 +25,55 @@ struct Observer<'f, 'a> {
     facts: &'f mut Facts<'a>,
     /// Committed transactions to take in, and how many were.
     queue: Vec<u32>,
+    next: usize,
     /// By number of the object.
     own: Vec<Own>,
 }
 
 /// Takes in every committed transaction, and finds which those are.
-pub(super) fn observe(facts: &mut Facts) {
+pub(super) fn observe(facts: &mut Facts, unseen: Unseen) {
     let queue = (0..facts.history.transactions.len() as u32).filter(|at| facts.committed[*at as usize]).collect();
     let own = vec![Own { transaction: NONE, write: NONE, read: NONE }; facts.objects.len()];
-    Observer { facts, queue, own }.observe();
+    Observer { facts, queue, next: 0, own }.observe(unseen);
 }
 
 impl<'a> Observer<'_, 'a> {
     /// Takes in what every committed transaction read, and finds which those are.
-    fn observe(mut self) {
-        let mut next = 0;
-        while let Some(&reader) = self.queue.get(next) {
-            next += 1;
+    fn observe(mut self, unseen: Unseen) {
+        self.drain();
+        for writer in self.unseen() {
+            match unseen {
+                Unseen::Absent => self.facts.hidden = Some(writer),
+                Unseen::Present => self.saw(writer),
+                Unseen::Silent => self.facts.committed[writer as usize] = true,
+            }
+        }
+        self.drain();
+    }
+
+    fn drain(&mut self) {
+        while let Some(&reader) = self.queue.get(self.next) {
+            self.next += 1;
             let first = self.facts.reads.len() as u32;
             self.take(reader);
             self.facts.read_by[reader as usize] = (first, self.facts.reads.len() as u32);
         }
+    }
+
+    /// Who may or may not have committed, where that matters.
+    fn unseen(&self) -> Vec<u32> {
+        let facts = &*self.facts;
+        let absent: BTreeSet<u32> =
+            facts.reads.iter().filter(|read| read.version == UNSURE).map(|read| read.object).collect();
+        let may = facts.writes.iter().filter(|write| {
+            !facts.committed[write.writer as usize]
+                && facts.transaction(write.writer).outcome == Outcome::Unknown
+                && matches!(facts.objects[write.object as usize], Object::Row(_))
+                && (!facts.predicates.is_empty() || write.value.is_none() && absent.contains(&write.object))
+        });
+        let mut unseen: Vec<u32> = may.map(|write| write.writer).collect();
+        unseen.dedup();
+        unseen
     }
 
     fn take(&mut self, reader: u32) {
@@ -244,6 +272,23 @@ impl<'a> Observer<'_, 'a> {
             self.changed(reader, object, first.place, place);
         }
         if let Some(version) = self.extend(reader, object, external, place) {
+            let length = self.facts.length(object, version);
+            let is_own = |write: &Write| write.object == object && (write.position as usize) < length;
+            if let Some(at) = self.facts.writes_of(reader).iter().position(is_own) {
+                let write = self.facts.written_by[reader as usize] + at as u32;
+                // What it had appended by then stands at the end as well.
+                let twice = own.write != NONE && write <= own.write;
+                let name = if twice { Name::DuplicateElements } else { Name::FutureRead };
+                self.facts.wrong(name, &[reader], |facts| {
+                    let element = facts.words.version(facts.writes[write as usize].value);
+                    let (who, list) =
+                        (facts.words.transaction(reader), facts.words.object(facts.objects[object as usize]));
+                    let how = if twice { "twice" } else { "before it appended it" };
+                    let message = format!("{who} read {element} in {list} {how}");
+                    (message, vec![facts.words.shows(reader, place as usize)])
+                });
+                return;
+            }
             self.note(Read { reader, object, version, own: first_own, place, first: own.read == NONE });
         }
     }

@@ -6,7 +6,7 @@
 
 use super::anomaly::{Name, Object};
 use super::facts::{Facts, NONE, Read, UNSURE, Write};
-use crate::history::{Micro, Outcome};
+use crate::history::Micro;
 
 /// What the orders of versions say beside themselves.
 #[derive(Default)]
@@ -73,22 +73,9 @@ impl Facts<'_> {
         if !self.reads.iter().any(|read| read.version == UNSURE) {
             return;
         }
-        let mut open = vec![NONE; self.objects.len()];
-        for write in &self.writes {
-            if write.value.is_none() && !self.committed[write.writer as usize] {
-                let unknown = self.transaction(write.writer).outcome == Outcome::Unknown;
-                open[write.object as usize] = if unknown { write.writer } else { open[write.object as usize] };
-            }
-        }
         for at in 0..self.reads.len() {
             let &Read { reader, object, version, .. } = &self.reads[at];
             if version != UNSURE {
-                continue;
-            }
-            if open[object as usize] != NONE {
-                let deleter = self.words.transaction(open[object as usize]);
-                let row = self.words.object(self.objects[object as usize]);
-                self.gap(format!("it is not known whether {deleter}, which deletes {row}, committed"));
                 continue;
             }
             let (initial, versions) = self.candidates(reader, object, |value| value.is_none());

@@ -18,11 +18,14 @@ use super::graph::{
 };
 use super::links::Links;
 use super::search::{
-    Arc, Decision, Forced, Isolation, Kind, Object, Order, Problem, Refutation, Unsure, Version, decide,
+    Arc, Contradiction, Decision, Forced, Isolation, Kind, Object, Order, Problem, Refutation, Unsure, Version, decide,
 };
 
 /// A link of real time, between transactions and points.
 const TIME: Labels = 1 << 9;
+
+/// How many steps of the search count as one of the budget.
+const BUDGET: u64 = 20;
 
 /// The most lines of evidence of one refutation.
 const LINES: usize = 40;
@@ -62,7 +65,7 @@ struct Told {
 /// Asks whether there is an order under which a level holds.
 pub(super) fn answer(facts: &Facts, links: &Links, graph: &Graph, question: Question, budget: u64) -> Answer {
     let Some(told) = tell(facts, links, graph, question) else { return Answer::Possible };
-    match decide(&told.problem, question.isolation, budget) {
+    match decide(&told.problem, question.isolation, budget.saturating_mul(BUDGET)) {
         Decision::Possible { .. } => {
             // They are told as if nothing bound them to what was before.
             let historic = facts.history.transactions.iter().enumerate();
@@ -256,7 +259,7 @@ fn objects(facts: &Facts, links: &Links, all: bool, question: Question, number: 
         versions.sort_unstable();
         let reader = number[doubt.reader as usize];
         if let Some(object) = objects.get_mut(at).filter(|object| object.tag == doubt.object && reader != NONE) {
-            object.unsure.push(Unsure { reader, initial: doubt.initial, versions });
+            object.unsure.push(Unsure { reader, initial: doubt.initial, versions, loose: false });
         }
     }
     for object in &mut objects {
@@ -273,9 +276,10 @@ fn objects(facts: &Facts, links: &Links, all: bool, question: Question, number: 
 fn anomaly(facts: &Facts, links: &Links, told: &Told, question: Question, refutation: &Refutation) -> Anomaly {
     let edges = edges(facts, told, refutation.cycle());
     let found = if edges.is_empty() { None } else { Some(Facts::name(&edges)) };
+    // What was forced rests on reads that were overwritten, so the last cycle alone must not accuse weaker levels.
     let class = match (question.isolation, found) {
         (Isolation::Serializable, _) => Class::G2,
-        (Isolation::Snapshot, Some(Name::Cycle { class, .. })) if class != Class::G2 => class,
+        (Isolation::Snapshot, Some(Name::Cycle { class: class @ (Class::GSingle | Class::LongFork), .. })) => class,
         (Isolation::Snapshot, _) => Class::GNonadjacent,
     };
     let name = Name::Cycle { class, predicate: links.predicates, through: question.through };
@@ -295,9 +299,17 @@ fn anomaly(facts: &Facts, links: &Links, told: &Told, question: Question, refuta
     }
     anomaly.evidence.extend(last);
     if anomaly.transactions.is_empty() {
-        let because = refutation.forced.iter().flat_map(|forced| &forced.because);
-        let mut transactions: Vec<usize> = because
-            .flat_map(|arc| [arc.from, arc.to])
+        let forced = refutation.forced.iter().flat_map(|forced| {
+            let because = forced.because.iter().flat_map(|arc| [arc.from, arc.to]);
+            who(&forced.order).into_iter().flatten().chain(because)
+        });
+        let end = match &refutation.end {
+            Contradiction::Unexplained { reader, .. } => vec![*reader],
+            Contradiction::Choices(choices) => choices.iter().flat_map(|(_, order)| who(order)).flatten().collect(),
+            Contradiction::Cycle(_) | Contradiction::Cases { .. } => Vec::new(),
+        };
+        let mut transactions: Vec<usize> = forced
+            .chain(end)
             .map(|at| told.members[at as usize] as usize)
             .filter(|at| *at < facts.history.transactions.len())
             .collect();
@@ -309,6 +321,14 @@ fn anomaly(facts: &Facts, links: &Links, told: &Told, question: Question, refuta
         anomaly.evidence.push("every way to order them closes a cycle".to_owned());
     }
     anomaly
+}
+
+/// Whom an order is about.
+fn who(order: &Order) -> [Option<u32>; 2] {
+    match *order {
+        Order::Before(one, two) | Order::Seen(one, two) | Order::Unseen(one, two) => [Some(one), Some(two)],
+        Order::Read(writer, reader) | Order::Unread(writer, reader) => [writer, Some(reader)],
+    }
 }
 
 /// What the observations force, and why.

@@ -15,12 +15,15 @@ const SHAPES: [Shape; 5] = [Shape::Overwrites, Shape::Dependencies, Shape::Singl
 /// Which links to search with, in this order.
 const LABELS: [Labels; 4] = [ITEMS, DATA, ITEMS | SESSIONS, DATA | SESSIONS];
 
+/// How many links one search may look at.
+const STEPS: u64 = 2_500_000;
+
 /// The same with real time.
 const TIMED: [Labels; 2] = [ITEMS | SESSIONS, DATA | SESSIONS];
 
 impl Facts<'_> {
     /// Notes the smallest cycles without real time, in the components of the view of all links between transactions.
-    pub(super) fn smallest_cycles(&mut self, graph: &Graph, components: &Components, budget: u64) {
+    pub(super) fn smallest_cycles(&mut self, graph: &Graph, components: &Components) {
         let mut local = vec![NONE; graph.nodes()];
         let mut from = 0;
         while from < components.order.len() {
@@ -32,12 +35,12 @@ impl Facts<'_> {
             let members = &components.order[from..from + size];
             from += size;
             if size > 1 {
-                self.in_component(graph, members, &mut local, budget);
+                self.in_component(graph, members, &mut local);
             }
         }
     }
 
-    fn in_component(&mut self, graph: &Graph, members: &[u32], local: &mut [u32], budget: u64) {
+    fn in_component(&mut self, graph: &Graph, members: &[u32], local: &mut [u32]) {
         let mut members = members.to_vec();
         // Transactions before points.
         members.sort_unstable();
@@ -61,7 +64,7 @@ impl Facts<'_> {
         let mut search = Search::new(&small);
         for shape in SHAPES {
             for labels in LABELS {
-                let Some(cycle) = search.cycle(shape, labels, transactions, budget) else { continue };
+                let Some(cycle) = search.cycle(shape, labels, transactions, STEPS) else { continue };
                 let cycle: Vec<Link> = cycle
                     .into_iter()
                     .map(|link| {
@@ -88,7 +91,7 @@ impl Facts<'_> {
     }
 
     /// Notes the smallest cycles that real time closes.
-    pub(super) fn smallest_cycles_in_time(&mut self, graph: &Graph, budget: u64) {
+    pub(super) fn smallest_cycles_in_time(&mut self, graph: &Graph) {
         let transactions = &self.history.transactions;
         let mut search: Option<Search> = None;
         for shape in SHAPES {
@@ -99,14 +102,17 @@ impl Facts<'_> {
                     continue;
                 }
                 let search = search.get_or_insert_with(|| Search::new(graph));
-                let Some(walk) = search.cycle_in_time(shape, labels, transactions, &late, budget) else { continue };
+                let Some(walk) = search.cycle_in_time(shape, labels, transactions, &late, STEPS) else {
+                    continue;
+                };
                 let walk: Vec<Link> = walk.into_iter().map(|link| graph.links[link as usize]).collect();
                 let mut edges = self.edges(&walk);
                 let (Some(first), Some(last)) = (edges.first(), edges.last()) else { continue };
                 edges.push(Edge { from: last.to, to: first.from, why: Why::RealTime });
                 if simple(&edges) {
                     self.note_cycle(edges);
-                    break;
+                    // The classes that follow violate no other levels.
+                    return;
                 }
             }
         }

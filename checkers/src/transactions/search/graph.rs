@@ -123,6 +123,8 @@ pub(super) struct Sight {
     pub object: u32,
     pub writer: u32,
     pub reader: u32,
+    /// Whether only seeing it means anything.
+    pub loose: bool,
     /// Once it is known.
     pub seen: Option<bool>,
 }
@@ -337,6 +339,7 @@ impl Graph {
                 object: place,
                 writer: version.writer,
                 reader: unsure.reader,
+                loose: unsure.loose,
                 seen: None,
             }));
         }
@@ -360,7 +363,7 @@ impl Graph {
                 let (first, second) = if way { (one, other) } else { (other, one) };
                 self.ordered(object as usize, first as usize, second as usize, origin).collect()
             }
-            Choice::Sight { at } => vec![self.sighted(&self.sights[at as usize], way, origin)],
+            Choice::Sight { at } => self.sighted(&self.sights[at as usize], way, origin).into_iter().collect(),
         }
     }
 
@@ -383,14 +386,14 @@ impl Graph {
     }
 
     /// The edge that holds if a read saw a version, or did not.
-    pub fn sighted(&self, sight: &Sight, seen: bool, origin: u32) -> Edge {
+    pub fn sighted(&self, sight: &Sight, seen: bool, origin: u32) -> Option<Edge> {
         let tag = self.objects[sight.object as usize].tag;
         let arc = if seen {
             Arc { from: sight.writer, to: sight.reader, kind: Kind::Wr, tag }
         } else {
             Arc { from: sight.reader, to: sight.writer, kind: Kind::Rw, tag }
         };
-        self.events.edge(&arc, origin)
+        (seen || !sight.loose).then(|| self.events.edge(&arc, origin))
     }
 }
 

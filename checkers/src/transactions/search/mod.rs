@@ -87,6 +87,8 @@ pub struct Unsure {
     pub initial: bool,
     /// Which versions it may have read, as places in [`Object::versions`], in ascending order.
     pub versions: Vec<u32>,
+    /// Whether it may come after those who overwrote what it read, as a read by predicate may under repeatable read.
+    pub loose: bool,
 }
 
 /// Something that transactions read and overwrite, in an order of versions that is not known.

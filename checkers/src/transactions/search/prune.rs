@@ -131,7 +131,7 @@ pub(super) fn prune(graph: &mut Graph, decided: &mut Vec<Decided>, budget: &mut 
                 let origin = decided.len() as u32;
                 decided.push(Decided { choice: Choice::Sight { at }, way: seen, given });
                 let edge = graph.sighted(&graph.sights[at as usize], seen, origin);
-                graph.edges.push(edge);
+                graph.edges.extend(edge);
             }
         }
         if *budget == 0 {
@@ -158,7 +158,8 @@ fn round(
     let mut rows: Vec<u64> = Vec::new();
     for block in targets.chunks(capacity) {
         let words = block.len().div_ceil(64);
-        let cost = (graph.edges.len() + nodes + block.len()) * words;
+        // A step is a word that has to be found in memory; these come in a row.
+        let cost = (graph.edges.len() + nodes + block.len()) * words / 32 + 1;
         *budget = budget.saturating_sub(cost as u64);
         if *budget == 0 {
             break;
@@ -231,7 +232,9 @@ fn targets(graph: &Graph) -> Vec<(u32, Target)> {
     }
     for (at, sight) in graph.sights.iter().enumerate().filter(|(_, sight)| sight.seen.is_none()) {
         targets.push((graph.events.commit(sight.writer), Target::Writer { sight: at as u32 }));
-        targets.push((graph.events.begin(sight.reader), Target::Reader { sight: at as u32 }));
+        if !sight.loose {
+            targets.push((graph.events.begin(sight.reader), Target::Reader { sight: at as u32 }));
+        }
     }
     targets
 }

@@ -7,9 +7,9 @@
 //! A read that several versions explain is here a clause over the runs of versions that explain it: it read one of a run
 //! if it saw the first of the run, and not the one after the last.
 
-use super::graph::{Choice, GIVEN, Graph};
+use super::graph::{Choice, GIVEN, Graph, Sight};
 use super::solver::{Literal, Outcome, Solver, negate};
-use super::{Order, Problem};
+use super::{Order, Problem, Unsure};
 
 /// What a choice of the solver is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -117,12 +117,13 @@ impl Rest {
     }
 
     /// Whether a read saw a version.
-    fn is_seen(&self, graph: &Graph, object: u32, writer: u32, reader: u32) -> Truth {
-        if writer == reader {
+    fn is_seen(&self, graph: &Graph, object: u32, writer: u32, unsure: &Unsure) -> Truth {
+        if writer == unsure.reader {
             return Truth::Known(false);
         }
-        let key = (object, writer, reader);
-        let at = graph.sights.binary_search_by_key(&key, |sight| (sight.object, sight.writer, sight.reader));
+        let key = (object, writer, unsure.reader, unsure.loose);
+        let key_of = |sight: &Sight| (sight.object, sight.writer, sight.reader, sight.loose);
+        let at = graph.sights.binary_search_by_key(&key, key_of);
         let at = at.expect("every version may have been seen") as u32;
         match graph.sights[at as usize].seen {
             Some(seen) => Truth::Known(seen),
@@ -166,17 +167,17 @@ impl Rest {
                         explained = explained.or(run);
                         let whenever = || Draft::default().unless(run);
                         if let Some(first) = first {
-                            add(whenever().or(self.is_seen(graph, place, writer(first), reader)));
+                            add(whenever().or(self.is_seen(graph, place, writer(first), unsure)));
                         }
                         if let Some(Some(next)) = all.get(at).copied() {
-                            add(whenever().unless(self.is_seen(graph, place, writer(next), reader)));
+                            add(whenever().unless(self.is_seen(graph, place, writer(next), unsure)));
                             continue;
                         }
                         for (other, following) in (0..).zip(&chains.all) {
                             let Some((head, _)) = following.ends.filter(|_| other != chain) else { continue };
                             let clause = whenever()
                                 .unless(self.is_before(graph, place, chain, other))
-                                .unless(self.is_seen(graph, place, head, reader));
+                                .unless(self.is_seen(graph, place, head, unsure));
                             add(clause);
                         }
                     }

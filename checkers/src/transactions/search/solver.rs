@@ -111,7 +111,7 @@ impl Solver {
                 }
                 self.learn(conflict);
                 *budget = budget.saturating_sub(self.trail.len() as u64 / 16);
-                conflicts_left -= 1;
+                conflicts_left = conflicts_left.saturating_sub(1);
             } else if *budget == 0 {
                 return Outcome::Spent;
             } else if conflicts_left == 0 {

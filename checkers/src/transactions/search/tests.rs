@@ -47,7 +47,7 @@ fn random(seed: u64, unsure: bool) -> Problem {
             if unsure && random.one_in(2) {
                 let versions: Vec<u32> = (0..count).filter(|_| random.one_in(2)).collect();
                 let initial = random.one_in(2);
-                object.unsure.push(Unsure { reader, initial, versions });
+                object.unsure.push(Unsure { reader, initial, versions, loose: random.one_in(4) });
                 continue;
             }
             match random.below(count + 1) {
@@ -78,29 +78,29 @@ fn arcs_of(object: &Object, order: &[u32]) -> Vec<Vec<Arc>> {
         sure.extend(writers[at + 1..].iter().map(|to| Arc { from: *from, to: *to, kind: Kind::Ww, tag }));
     }
     // A read of the version at a place in the order, or of the initial version.
-    let read = |reader: u32, version: Option<usize>| {
+    let read = |reader: u32, version: Option<usize>, loose: bool| {
         let from = version.map(|at| Arc { from: writers[at], to: reader, kind: Kind::Wr, tag });
-        let later = writers[version.map_or(0, |at| at + 1)..].iter();
+        let later = writers[if loose { writers.len() } else { version.map_or(0, |at| at + 1) }..].iter();
         let later = later.map(|to| Arc { from: reader, to: *to, kind: Kind::Rw, tag });
         from.into_iter().chain(later).filter(|arc| arc.from != arc.to).collect::<Vec<Arc>>()
     };
     for &reader in &object.initial {
-        sure.extend(read(reader, None));
+        sure.extend(read(reader, None, false));
     }
     for (at, version) in order.iter().enumerate() {
         for &reader in &object.versions[*version as usize].readers {
-            sure.extend(if reader == writers[at] { Vec::new() } else { read(reader, Some(at)) });
+            sure.extend(if reader == writers[at] { Vec::new() } else { read(reader, Some(at), false) });
         }
     }
     let mut ways = vec![sure];
     for unsure in &object.unsure {
         let mut explained: Vec<Vec<Arc>> = Vec::new();
         if unsure.initial {
-            explained.push(read(unsure.reader, None));
+            explained.push(read(unsure.reader, None, unsure.loose));
         }
         for (at, version) in order.iter().enumerate() {
             if unsure.versions.contains(version) && writers[at] != unsure.reader {
-                explained.push(read(unsure.reader, Some(at)));
+                explained.push(read(unsure.reader, Some(at), unsure.loose));
             }
         }
         ways = ways.iter().flat_map(|way| explained.iter().map(|more| [&way[..], &more[..]].concat())).collect();

@@ -1,5 +1,6 @@
 //! The judge against histories written by hand, a model of a database, and exhaustive searches.
 
+mod anomalies;
 mod lists;
 mod model;
 
@@ -7,7 +8,7 @@ use super::{Level, Options, judge};
 use crate::history::{History, Micro, Outcome, Transaction};
 use crate::{Verdict, Violation};
 
-fn txn(id: u64, time: (u64, u64), operations: Vec<Micro>) -> Transaction {
+pub(super) fn txn(id: u64, time: (u64, u64), operations: Vec<Micro>) -> Transaction {
     Transaction {
         id,
         client: id,
