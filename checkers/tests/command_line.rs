@@ -67,6 +67,11 @@ fn exit_codes_tell_the_verdict() {
     assert_eq!(code(&["check", "skew.jsonl", "--level", "cursor-stability", "--level", "serializable"]), 1);
     assert_eq!(code(&["check", "legal.jsonl", "stale.jsonl"]), 1);
     assert_eq!(code(&["check", "stale.jsonl", "broken.jsonl"]), 2, "bad input is worse than a violation");
+    let twice = SKEW.replace("[\"w\",\"a\",0]", "[\"w\",\"a\",1]");
+    std::fs::write(directory.join("twice.jsonl"), twice).unwrap();
+    let (code, text, _) = ran(&directory, &["check", "twice.jsonl", "--level", "serializable"]);
+    assert!(code == 3 && text.contains("1 level undecided"), "{text}");
+    assert!(ran(&directory, &["check", "--help"]).1.contains("3 unknown"));
     for usage in [
         &["check"][..],
         &["check", "skew.jsonl", "--level", "perfect"],

@@ -28,6 +28,8 @@ struct Cli {
     command: Command,
 }
 
+const EXIT_CODES: &str = "Exit codes: 0 holds, 1 violated, 2 bad input or usage, 3 unknown.";
+
 const AFTER_HELP: &str = "Exit codes: 0 holds, 1 violated, 2 bad input or usage, 3 unknown.\n\n\
 Examples:\n  checkers check history.jsonl\n  checkers check history.edn --level serializable --html evidence.html\n  \
 checkers check etcd.log --format etcd-log\n  checkers convert history.edn history.jsonl\n  checkers suite histories/";
@@ -64,6 +66,7 @@ enum SchemaOf {
 
 /// The files to judge.
 #[derive(Args)]
+#[command(after_help = EXIT_CODES)]
 struct CheckArguments {
     /// The histories; `-` reads standard input
     #[arg(required = true, value_name = "FILE")]
@@ -133,6 +136,7 @@ struct ConvertArguments {
 
 /// The directory of a suite.
 #[derive(Args)]
+#[command(after_help = EXIT_CODES)]
 struct SuiteArguments {
     /// The directory with the manifest.json
     directory: PathBuf,

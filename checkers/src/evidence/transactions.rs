@@ -106,7 +106,10 @@ pub fn report(source: &str, history: &History, judgement: &Judgement) -> Report 
     let what = count(history.transactions.len(), "transaction");
     let summary = match verdict {
         Answer::Holds => format!("{what}: {} held", count(of(Answer::Holds), "level")),
-        Answer::Unknown => format!("{what}: {} undecided, the others hold", count(of(Answer::Unknown), "level")),
+        Answer::Unknown => {
+            let others = if of(Answer::Holds) > 0 { ", the others hold" } else { "" };
+            format!("{what}: {} undecided{others}", count(of(Answer::Unknown), "level"))
+        }
         Answer::Violated => {
             let name = levels.iter().find_map(|level| level.anomaly).map_or("", |at| anomalies[at].name.as_str());
             format!("{what}: {} violated, by {name}", count(of(Answer::Violated), "level"))

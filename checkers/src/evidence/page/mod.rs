@@ -63,7 +63,7 @@ struct Bars {
     client: Vec<usize>,
     /// Places in `keys`.
     keys: Vec<Vec<usize>>,
-    /// From the first time in the history; times are told as strings in `first` and as differences here.
+    /// Since the first time in the history.
     start: Vec<u64>,
     /// Nothing for what never returned.
     end: Vec<Option<u64>>,
