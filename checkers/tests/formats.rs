@@ -480,7 +480,14 @@ fn invented(numbers: &[(u8, u8, u8)], timed: bool) -> String {
         let (call, back) = (tick(), tick());
         let times = if timed { (json!(call), json!(back)) } else { (Value::Null, Value::Null) };
         let session = if client % 2 == 0 { json!(client % 3) } else { json!(format!("session {}", client % 3)) };
-        let line = json!({"id": id, "session": session, "status": status, "call_ts": times.0, "return_ts": times.1, "ops": ops});
+        let mut line = json!({"id": id, "session": session, "status": status, "call_ts": times.0, "return_ts": times.1, "ops": ops});
+        if client % 3 == 0 {
+            line["snapshot"] = json!(id);
+            line["historic"] = json!(true);
+        }
+        if client % 5 == 0 && !matches!(what % 7, 3..=5) {
+            line["commit"] = json!(id + 1);
+        }
         text.push_str(&line.to_string());
         text.push('\n');
     }
