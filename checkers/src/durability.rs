@@ -1,14 +1,14 @@
 //! Durability: what was acknowledged is there in the end.
 //!
 //! The final state is judged as one last transaction that reads every key at the final snapshot, by the rules of the
-//! [`snapshot`](crate::snapshot) checker: each row holds what its newest acknowledged writer left, or one of unknown
+//! [`versions`](crate::versions) checker: each row holds what its newest acknowledged writer left, or one of unknown
 //! outcome that can be newer; each list holds every acknowledged append once and in order, and nothing else but
 //! appends of unknown outcome. What transactions read along the way is left to that checker.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::history::{Micro, Outcome, Transaction};
-use crate::snapshot::check_versions;
+use crate::versions::{Options, check as check_versions};
 use crate::{Verdict, Violation};
 
 /// The name of the transaction that reads the final state.
@@ -56,7 +56,7 @@ pub fn check(
         initial: false,
         operations: rows.chain(lists).collect(),
     });
-    match check_versions(&history) {
+    match check_versions(&history, Options::default()) {
         Verdict::Fail(violation) => {
             let name = |text: String| text.replace(&format!("T{FINAL}"), "the final state");
             let message = name(violation.message);

@@ -259,21 +259,6 @@ pub fn validate(transactions: &[Transaction]) -> Result<(), HistoryError> {
     validate_spans(transactions)
 }
 
-/// Says which element was appended to one list twice, so that a read does not tell whose it was.
-pub(crate) fn ambiguous_append(transactions: &[Transaction]) -> Option<String> {
-    let mut appended = BTreeMap::new();
-    for transaction in transactions {
-        for micro in &transaction.operations {
-            if let Micro::Append { key, element } = micro
-                && let Some(first) = appended.insert((*key, *element), transaction.id)
-            {
-                return Some(format!("T{first} and T{} both append {element} to list {key}", transaction.id));
-            }
-        }
-    }
-    None
-}
-
 fn parse<T: DeserializeOwned>(text: &str) -> Result<Vec<T>, HistoryError> {
     text.lines()
         .enumerate()

@@ -11,12 +11,13 @@ pub mod cli;
 pub mod durability;
 pub mod evidence;
 pub mod formats;
+pub mod generate;
 pub mod history;
 pub mod linearizability;
 pub mod raft;
 pub mod replicas;
-pub mod snapshot;
 pub mod transactions;
+pub mod versions;
 
 use serde::Serialize;
 

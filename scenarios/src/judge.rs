@@ -6,7 +6,7 @@ use crate::workload::{FinalRead, first_value};
 use checkers::history::History;
 use checkers::linearizability::register::Register;
 use checkers::transactions::{Level, Options};
-use checkers::{Violation, bank, durability, linearizability, snapshot, transactions};
+use checkers::{Violation, bank, durability, linearizability, transactions, versions};
 
 /// How many configurations the search for a legal order of one row's operations may visit.
 const LINEARIZABILITY_BUDGET: u64 = 2_000_000;
@@ -71,7 +71,7 @@ pub fn judge(scenario: &Scenario, recorder: &Recorder, final_read: Option<&Final
         }
         Workload::Append { .. } => results.push(CheckResult::new("append", lists(&history))),
     }
-    results.push(CheckResult::new("snapshot", snapshot::check_versions(&history.transactions)));
+    results.push(CheckResult::new("snapshot", versions::check(&history.transactions, versions::Options::default())));
     if let Some(FinalRead { snapshot, values, lists }) = final_read {
         results
             .push(CheckResult::new("durability", durability::check(&history.transactions, values, lists, *snapshot)));

@@ -1,4 +1,11 @@
+use std::collections::BTreeMap;
+
 use super::*;
+use crate::history::{Micro, Predicate};
+
+fn check_versions(transactions: &[Transaction]) -> Verdict {
+    check(transactions, Options::default())
+}
 
 fn txn(id: u64, time: (u64, u64), positions: (u64, Option<u64>), operations: Vec<Micro>) -> Transaction {
     Transaction {
@@ -156,6 +163,56 @@ fn unknown_writers_may_have_committed_or_not() {
     illegal(&[known, late, read(3, 9, vec![r(1, 2)])], "impossible-read");
 }
 
+/// Nothing is known of its snapshot, so that its bounds come from what others saw.
+#[test]
+fn bounds_close_in_without_a_snapshot() {
+    let known = txn(1, (1, 2), (0, Some(5)), vec![w(1, 1)]);
+    let maybe = Transaction { snapshot: None, ..unknown(txn(2, (1, 4), (0, None), vec![w(1, 2)])) };
+    let read = |id, snapshot, micro| txn(id, (3, 9), (snapshot, None), vec![micro]);
+    let base = [known, maybe, read(3, 7, r(1, 2))];
+    legal(&base);
+    // Seen and missed at one snapshot.
+    illegal(&[&base[..2], &[read(3, 7, r(1, 1)), read(4, 7, r(1, 2))]].concat(), "impossible-read");
+    // Overwritten by one that did not see it, though it can only have.
+    let next = |snapshot| txn(5, (3, 9), (snapshot, Some(12)), vec![w(1, 3)]);
+    legal(&[&base[..], &[next(6)]].concat());
+    illegal(&[&base[..], &[next(5)]].concat(), "lost-update");
+}
+
+/// What matches must be in the answer, also if it is a writer of unknown outcome that makes it so.
+#[test]
+fn answers_to_predicates_are_whole() {
+    let rows = |predicate, rows: &[(u64, i64)]| Micro::ReadRows { predicate, rows: rows.to_vec() };
+    let writers = [txn(1, (1, 2), (0, Some(3)), vec![w(1, 4), w(2, 5)]), txn(2, (3, 4), (3, Some(6)), vec![w(2, 8)])];
+    let maybe = unknown(txn(3, (3, 4), (6, None), vec![w(1, 7)]));
+    let read = |snapshot, micro| [&writers[..], &[txn(9, (1, 9), (snapshot, None), vec![micro])]].concat();
+    let even = Predicate::Modulo { divisor: 2, remainder: 0 };
+    legal(&read(3, rows(even, &[(1, 4)])));
+    legal(&read(6, rows(even, &[(2, 8), (1, 4)])));
+    illegal(&read(6, rows(even, &[(2, 8)])), "predicate-read-miss");
+    illegal(&read(6, rows(Predicate::Greater(4), &[(2, 5)])), "stale-read");
+    illegal(&read(6, rows(Predicate::Any, &[(1, 4)])), "predicate-read-miss");
+    illegal(&read(3, rows(Predicate::Any, &[(1, 4), (2, 8)])), "future-read");
+    illegal(&read(3, rows(even, &[(1, 4), (2, 5)])), "internal");
+    illegal(&read(3, rows(Predicate::Any, &[(1, 4), (1, 4), (2, 5)])), "internal");
+    let with = |snapshot, reads: Vec<Micro>| {
+        [&writers[..], &[maybe.clone(), txn(9, (1, 9), (snapshot, None), reads)]].concat()
+    };
+    legal(&with(9, vec![rows(even, &[(2, 8)])]));
+    legal(&with(9, vec![rows(even, &[(1, 4), (2, 8)])]));
+    illegal(&with(6, vec![rows(even, &[(2, 8)])]), "predicate-read-miss");
+    // It has seen that the row does not match any more, and what it was before.
+    illegal(&with(9, vec![rows(even, &[(2, 8)]), r(1, 4)]), "stale-read");
+    // Its own writes count.
+    legal(&read(6, rows(Predicate::Equal(5), &[])));
+    let own = |answer: &[(u64, i64)]| {
+        let operations = vec![w(3, 2), rows(even, answer)];
+        [&writers[..], &[txn(9, (1, 9), (6, Some(9)), operations)]].concat()
+    };
+    legal(&own(&[(1, 4), (2, 8), (3, 2)]));
+    illegal(&own(&[(1, 4), (2, 8)]), "internal");
+}
+
 #[test]
 fn lists_hold_the_appends_of_their_snapshot_in_order() {
     let writers = [txn(1, (1, 2), (0, Some(3)), vec![a(1, 1), a(1, 2)]), txn(2, (3, 4), (3, Some(7)), vec![a(1, 3)])];
@@ -190,10 +247,15 @@ fn unknown_appends_stay_once_seen() {
 }
 
 #[test]
-fn ambiguous_elements_are_not_judged() {
+fn equal_elements_are_judged_unless_one_may_not_be_there() {
     let writer = |id, element| txn(id, (1, 9), (id, Some(id + 1)), vec![a(1, element)]);
-    assert!(matches!(check_versions(&[writer(1, 5), writer(2, 5)]), Verdict::GaveUp { .. }));
-    legal(&[writer(1, 5), writer(2, 6)]);
+    let read = |list: &[i64]| txn(9, (1, 9), (3, None), vec![l(1, list)]);
+    legal(&[writer(1, 5), writer(2, 5), read(&[5, 5])]);
+    illegal(&[writer(1, 5), writer(2, 5), read(&[5])], "lost-append");
+    let maybe = unknown(writer(3, 5));
+    let verdict = check_versions(&[writer(1, 5), maybe.clone(), read(&[5, 5])]);
+    assert!(matches!(verdict, Verdict::GaveUp { .. }), "{verdict:?}");
+    legal(&[writer(1, 6), maybe, txn(9, (1, 9), (5, None), vec![l(1, &[6, 5])])]);
 }
 
 /// A serial snapshot-isolated database with forgotten outcomes is never accused, and a flipped read always is.
