@@ -6,7 +6,11 @@
 //! correct database is never accused, also when clients do not know the outcome of what they asked for.
 
 pub mod bank;
+#[cfg(feature = "command")]
+pub mod cli;
 pub mod durability;
+pub mod evidence;
+pub mod formats;
 pub mod generate;
 pub mod history;
 pub mod linearizability;

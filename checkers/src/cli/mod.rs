@@ -1,0 +1,216 @@
+//! The command `checkers`: judges, converts and draws recorded histories.
+//!
+//! Judging runs in a thread of its own, so that the command can keep to a time limit and say that it is still at work. The
+//! exit code is the worst of all that was asked: bad input before violated before unknown before holds.
+
+mod check;
+mod convert;
+mod host;
+mod lists;
+mod suite;
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::evidence::Answer;
+use crate::formats::{Format, ModelName};
+use crate::transactions::Level;
+
+/// Judges recorded histories of databases: are they linearizable, and which levels of isolation do they keep?
+#[derive(Parser)]
+#[command(name = "checkers", version, after_help = AFTER_HELP)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 holds, 1 violated, 2 bad input or usage, 3 unknown.";
+
+const AFTER_HELP: &str = "Exit codes: 0 holds, 1 violated, 2 bad input or usage, 3 unknown.\n\n\
+Examples:\n  checkers check history.jsonl\n  checkers check history.edn --level serializable --html evidence.html\n  \
+checkers check etcd.log --format etcd-log\n  checkers convert history.edn history.jsonl\n  checkers suite histories/";
+
+#[derive(Subcommand)]
+enum Command {
+    /// Judge histories, and show what is wrong with them
+    Check(CheckArguments),
+    /// Write a history in another format; the format is told by the name of the file
+    Convert(ConvertArguments),
+    /// Judge all histories of a directory with a manifest.json, and compare with what it expects
+    Suite(SuiteArguments),
+    /// List the models of objects
+    Models,
+    /// List the consistency levels of transactions, and what violates them
+    Levels,
+    /// Print the JSON schema of a format
+    Schema {
+        /// Of what
+        #[arg(value_enum, default_value = "transactions")]
+        of: SchemaOf,
+    },
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum SchemaOf {
+    /// A line of a history of transactions
+    Transactions,
+    /// A line of a history of operations
+    Operations,
+    /// What `check --json` prints
+    Result,
+}
+
+/// The files to judge.
+#[derive(Args)]
+#[command(after_help = EXIT_CODES)]
+struct CheckArguments {
+    /// The histories; `-` reads standard input
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    #[command(flatten)]
+    how: How,
+    /// Print the results as JSON
+    #[arg(long)]
+    json: bool,
+    /// Write the evidence as one HTML file, which needs no network
+    #[arg(long, value_name = "OUT")]
+    html: Option<PathBuf>,
+    /// Draw the cycle, or the calls around the impossible one, as SVG
+    #[arg(long, value_name = "OUT")]
+    svg: Option<PathBuf>,
+    /// Draw the cycle for Graphviz
+    #[arg(long, value_name = "OUT")]
+    dot: Option<PathBuf>,
+}
+
+/// How to judge.
+#[derive(Args, Clone)]
+struct How {
+    /// How the files are written [default: told by their text]
+    #[arg(long, value_parser = format_named, value_name = "jsonl|edn|etcd-log|kv-log")]
+    format: Option<Format>,
+    /// What the objects are, see `checkers models` [default: told by the operations]
+    #[arg(long, value_parser = model_named, value_name = "NAME")]
+    model: Option<ModelName>,
+    /// The initial value of the objects, as JSON [default: nothing, "", 0, [] or free]
+    #[arg(long, value_name = "JSON")]
+    initial: Option<String>,
+    /// A level to decide, see `checkers levels`; may be given several times [default: all that the history tells about]
+    #[arg(long, value_name = "NAME")]
+    level: Vec<Level>,
+    /// Give up a file after this many seconds
+    #[arg(long, value_name = "SECONDS")]
+    time_limit: Option<u64>,
+    /// How many configurations or steps of a search are explored at most, per file
+    #[arg(long, value_name = "N")]
+    budget: Option<u64>,
+    /// Check all keys as one object
+    #[arg(long)]
+    no_partition: bool,
+    /// Whether a file with nothing in it is a history in which nothing happened.
+    #[arg(skip)]
+    may_be_empty: bool,
+    /// Whether to look for the smallest contradiction, and the like.
+    #[arg(skip)]
+    explain: bool,
+}
+
+/// The files of a conversion.
+#[derive(Args)]
+struct ConvertArguments {
+    /// The history
+    input: PathBuf,
+    /// The file to write: NAME.jsonl or NAME.edn
+    output: PathBuf,
+    /// How the history is written [default: told by its text]
+    #[arg(long, value_parser = format_named, value_name = "jsonl|edn|etcd-log|kv-log")]
+    from: Option<Format>,
+    /// How to write it [default: told by the name of the file]
+    #[arg(long, value_parser = format_named, value_name = "jsonl|edn")]
+    to: Option<Format>,
+}
+
+/// The directory of a suite.
+#[derive(Args)]
+#[command(after_help = EXIT_CODES)]
+struct SuiteArguments {
+    /// The directory with the manifest.json
+    directory: PathBuf,
+    /// Print the results as JSON
+    #[arg(long)]
+    json: bool,
+    /// Give up a file after this many seconds
+    #[arg(long, value_name = "SECONDS")]
+    time_limit: Option<u64>,
+    /// How many configurations or steps of a search are explored at most, per file
+    #[arg(long, value_name = "N")]
+    budget: Option<u64>,
+    /// Print only the files with a wrong or unknown verdict
+    #[arg(long)]
+    quiet: bool,
+}
+
+fn format_named(name: &str) -> Result<Format, String> {
+    Format::ALL.into_iter().find(|format| format.name() == name).ok_or_else(|| {
+        let names: Vec<&str> = Format::ALL.iter().map(|format| format.name()).collect();
+        format!("the formats are {}", names.join(", "))
+    })
+}
+
+fn model_named(name: &str) -> Result<ModelName, String> {
+    ModelName::named(name).ok_or_else(|| {
+        let names: Vec<&str> = ModelName::ALL.iter().map(|model| model.name()).collect();
+        format!("the models are {}", names.join(", "))
+    })
+}
+
+/// The exit code for bad input and usage.
+const BAD: u8 = 2;
+
+fn exit_code(answer: Answer) -> u8 {
+    match answer {
+        Answer::Holds => 0,
+        Answer::Violated => 1,
+        Answer::Unknown => 3,
+    }
+}
+
+/// Runs the command line, and returns the exit code.
+pub fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Check(arguments) => check::run(&arguments),
+        Command::Convert(arguments) => convert::run(&arguments),
+        Command::Suite(arguments) => suite::run(&arguments),
+        Command::Models => print(&lists::models()).map(|()| 0),
+        Command::Levels => print(&lists::levels()).map(|()| 0),
+        Command::Schema { of } => print(match of {
+            SchemaOf::Transactions => crate::formats::TRANSACTIONS_SCHEMA,
+            SchemaOf::Operations => crate::formats::OPERATIONS_SCHEMA,
+            SchemaOf::Result => crate::evidence::RESULT_SCHEMA,
+        })
+        .map(|()| 0),
+    };
+    match result {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(BAD)
+        }
+    }
+}
+
+fn print(text: &str) -> anyhow::Result<()> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        // The reader has seen enough, as with `| head`.
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        result => result.context("cannot write to standard output"),
+    }
+}
+
+fn print_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
+    print(&(serde_json::to_string_pretty(value)? + "\n"))
+}
