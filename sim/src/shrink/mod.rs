@@ -24,6 +24,9 @@ use crate::play::play;
 use crate::report::{Report, number, row, seconds};
 use crate::trace::{self, Trace};
 
+/// How many other dice the result is tried with.
+pub const OTHER_DICE: u64 = 20;
+
 /// How to shrink.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -61,6 +64,8 @@ pub struct Shrunk {
     pub before: Size,
     /// The size after.
     pub after: Size,
+    /// Under how many of [`OTHER_DICE`] other dice it fails alike: the more, the less the failure hangs on one moment's luck.
+    pub steadiness: u64,
     /// Universes that were played.
     pub played: u64,
     /// Smaller scenarios that were adopted.
@@ -107,9 +112,11 @@ pub fn shrink(scenario: &Scenario, options: &Options) -> Result<Shrunk, Error> {
     }
     let (before, after) = (Size::of(scenario), Size::of(&shrinker.best));
     let out_of_time = shrinker.out_of_time();
+    let others = passes::with_other_dice(&shrinker.best, OTHER_DICE).split_off(1);
+    let steadiness = shrinker.alike(&others).into_iter().filter(|alike| *alike).count() as u64;
     let report = play(&shrinker.best);
     let Shrinker { best: scenario, played, steps, cpu_us, .. } = shrinker;
-    Ok(Shrunk { scenario, report, before, after, played, steps, cpu_us, out_of_time })
+    Ok(Shrunk { scenario, report, before, after, steadiness, played, steps, cpu_us, out_of_time })
 }
 
 /// A scenario on its way to become small.
@@ -141,6 +148,17 @@ impl Shrinker<'_> {
             if self.out_of_time() {
                 return None;
             }
+            if let Some(place) = self.alike(batch).into_iter().position(|alike| alike) {
+                return Some(round * self.options.jobs.max(1) + place);
+            }
+        }
+        None
+    }
+
+    /// Which candidates fail in the same way. As many are played at a time as there are jobs.
+    fn alike(&mut self, candidates: &[Scenario]) -> Vec<bool> {
+        let mut alike = Vec::with_capacity(candidates.len());
+        for batch in candidates.chunks(self.options.jobs.max(1)) {
             let reports: Vec<Option<Report>> = std::thread::scope(|scope| {
                 let threads: Vec<_> = batch
                     .iter()
@@ -153,16 +171,13 @@ impl Shrinker<'_> {
                 self.cpu_us += report.cpu_us;
             }
             self.bar.set_position(self.played);
-            let alike = |report: &Option<Report>| {
+            alike.extend(reports.iter().map(|report| {
                 report.as_ref().is_some_and(|report| {
                     report.outcome.signature() == self.signature && (report.counts.committed > 0 || !self.writes)
                 })
-            };
-            if let Some(place) = reports.iter().position(alike) {
-                return Some(round * self.options.jobs.max(1) + place);
-            }
+            }));
         }
-        None
+        alike
     }
 
     /// Goes on with the first candidate that fails in the same way, if any does.
@@ -224,6 +239,7 @@ impl Shrunk {
         line("clients", format!("{} → {}", a.clients, b.clients));
         line("operations", format!("{} → {}", a.operations, b.operations));
         line("faults", format!("{} → {}", a.faults, b.faults));
+        line("dice", format!("fails alike with {} of {OTHER_DICE} others", self.steadiness));
         let stopped = if self.out_of_time { "; the time limit came first" } else { "" };
         let (played, steps) = (number(self.played), number(self.steps));
         line("effort", format!("{played} universes, {steps} steps, {} of CPU{stopped}", seconds(self.cpu_us)));
