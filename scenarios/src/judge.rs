@@ -3,13 +3,16 @@
 use crate::recorder::Recorder;
 use crate::scenario::{Scenario, Workload};
 use crate::workload::{FinalRead, first_value};
-use checkers::history::History;
-use checkers::linearizability::register::Register;
+use checkers::history::{History, Operation};
+use checkers::linearizability::register::{Op, Register, Ret};
 use checkers::transactions::{Level, Options};
 use checkers::{Violation, bank, durability, linearizability, transactions, versions};
 
 /// How many configurations the search for a legal order of one row's operations may visit.
 const LINEARIZABILITY_BUDGET: u64 = 2_000_000;
+
+/// The same for the question whether operations that failed have happened nevertheless, which is asked once for each.
+const SUSPECTS_BUDGET: u64 = 20_000;
 
 /// How many impossible answers are shown.
 const SHOWN: usize = 10;
@@ -97,6 +100,30 @@ fn answers(recorder: &Recorder) -> CheckResult {
     CheckResult { checker: "answers", verdict, comparisons: recorder.attempts.len() as u64 }
 }
 
+/// Names operations whose failure was a lie, if everything else is legal once those have happened. None of them could be left out.
+fn suspects(recorder: &Recorder, row: u64, initial: &Register, operations: Vec<Operation<Op, Ret>>) -> Vec<String> {
+    let seen = operations.len();
+    let mut all = operations;
+    all.extend(recorder.failed_on(row));
+    let explained = |operations: &[_]| linearizability::check(initial, operations, SUSPECTS_BUDGET).is_pass();
+    if all.len() == seen || !explained(&all) {
+        return Vec::new();
+    }
+    for place in (seen..all.len()).rev() {
+        let innocent = all.remove(place);
+        if !explained(&all) {
+            all.insert(place, innocent);
+        }
+    }
+    let lies = all[seen..].iter().take(SHOWN);
+    lies.map(|Operation { client, invoke, input, .. }| {
+        format!(
+            "all would be legal if client {client}'s {input:?}, invoked at {invoke}, had happened; it was told that it failed"
+        )
+    })
+    .collect()
+}
+
 /// The operations on each row have an order that explains the answers and keeps to real time.
 fn linearizable(recorder: &Recorder) -> checkers::Verdict {
     let (mut total, mut gave_up) = (0, None);
@@ -104,9 +131,10 @@ fn linearizable(recorder: &Recorder) -> checkers::Verdict {
         let initial = Register(Some(first_value(key)));
         match linearizability::check(&initial, &operations, LINEARIZABILITY_BUDGET) {
             checkers::Verdict::Pass { comparisons } => total += comparisons,
-            checkers::Verdict::Fail(violation) => {
-                let message = format!("row {key}: {}", violation.message);
-                return checkers::Verdict::Fail(Violation { message, ..violation });
+            checkers::Verdict::Fail(mut violation) => {
+                violation.message = format!("row {key}: {}", violation.message);
+                violation.evidence.extend(suspects(recorder, key, &initial, operations));
+                return checkers::Verdict::Fail(violation);
             }
             checkers::Verdict::GaveUp { reason, comparisons } => {
                 total += comparisons;
@@ -117,5 +145,49 @@ fn linearizable(recorder: &Recorder) -> checkers::Verdict {
     match gave_up {
         Some(reason) => checkers::Verdict::GaveUp { reason, comparisons: total },
         None => checkers::Verdict::Pass { comparisons: total },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use checkers::history::{Outcome, Transaction};
+
+    use super::*;
+    use crate::recorder::Attempt;
+
+    fn attempt(id: u64, outcome: Outcome, input: Op, output: Option<Ret>) -> Attempt {
+        let transaction = Transaction {
+            id,
+            client: id,
+            invoke: id * 10,
+            complete: Some(id * 10 + 5),
+            outcome,
+            snapshot: None,
+            commit: None,
+            historic: false,
+            initial: false,
+            operations: Vec::new(),
+        };
+        Attempt { name: "test", transaction, conflict: false, whole: false, register: Some((0, input, output)) }
+    }
+
+    #[test]
+    fn a_failure_that_was_a_lie_is_named() {
+        let mut recorder = Recorder::new();
+        recorder.attempts = vec![
+            attempt(1, Outcome::Failed, Op::Write(7), None),
+            attempt(2, Outcome::Failed, Op::Write(8), None),
+            attempt(3, Outcome::Ok, Op::Read, Some(Ret::Value(Some(8)))),
+        ];
+        let checkers::Verdict::Fail(violation) = linearizable(&recorder) else { panic!("nobody wrote 8") };
+        let named: Vec<&String> =
+            violation.evidence.iter().filter(|line| line.contains("told that it failed")).collect();
+        assert_eq!(named.len(), 1, "{named:?}");
+        assert!(named[0].contains("client 2's") && named[0].contains("invoked at 20"), "{named:?}");
+
+        // No failure explains a value that nobody asked for.
+        recorder.attempts.push(attempt(4, Outcome::Ok, Op::Read, Some(Ret::Value(Some(9)))));
+        let checkers::Verdict::Fail(violation) = linearizable(&recorder) else { panic!("nobody wrote 9") };
+        assert!(!violation.evidence.iter().any(|line| line.contains("told that it failed")), "{violation}");
     }
 }

@@ -162,6 +162,17 @@ impl Recorder {
         registers
     }
 
+    /// What was asked of a row and failed for certain, as if nobody knew how it ended: to ask whether it happened nevertheless.
+    pub(crate) fn failed_on(&self, row: u64) -> impl Iterator<Item = Operation<Op, Ret>> {
+        self.attempts.iter().filter_map(move |Attempt { transaction, register, .. }| match register {
+            Some((key, input, _)) if *key == row && transaction.outcome == Outcome::Failed => {
+                let Transaction { client, invoke, .. } = *transaction;
+                Some(Operation { client, invoke, complete: None, input: input.clone(), output: None })
+            }
+            _ => None,
+        })
+    }
+
     /// Counts operations by how they ended.
     pub fn stats(&self) -> Stats {
         let mut stats = Stats::default();

@@ -111,7 +111,7 @@ fn bugs_of_the_database_are_found() {
         (WorkloadKind::Append, Bug::StaleRead, "append: G-single-realtime"),
         (WorkloadKind::Append, Bug::LostUpdate, "append: incompatible-order"),
         (WorkloadKind::Append, Bug::DoubleAppend, "append: duplicate-elements"),
-        (WorkloadKind::Append, Bug::FailedCommit, "append: G1a"),
+        (WorkloadKind::Append, Bug::FailedCommit, "append: dirty-update"),
         (WorkloadKind::Append, Bug::StaleRead, "snapshot: stale-snapshot"),
         (WorkloadKind::Append, Bug::LyingSnapshot, "snapshot: lost-append"),
         (WorkloadKind::Append, Bug::LostUpdate, "snapshot: lost-update"),
