@@ -162,6 +162,20 @@ impl Transaction {
     }
 }
 
+/// What happens in a run, as it happens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A transaction was invoked.
+    Invoked {
+        /// Its name.
+        id: u64,
+        /// When.
+        time: u64,
+    },
+    /// Its outcome became known, or its client gave up.
+    Over(Transaction),
+}
+
 /// Transactions, and what else is known about them as a whole.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct History {

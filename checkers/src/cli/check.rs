@@ -8,11 +8,11 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{BAD, CheckArguments, How, exit_code, host, print, print_json};
-use crate::evidence::{self, Answer, Report, dot, page, svg};
-use crate::formats::{Decided, Judged, Objects, Recorded, judge, read};
+use crate::evidence::{self, Answer, PositionsReport, Report, dot, page, svg};
+use crate::formats::{Judged, Objects, Recorded, judge_until, read};
 use crate::history::{History, HistoryError};
 use crate::linearizability;
-use crate::transactions::{self, Finding, Judgement, Level};
+use crate::transactions::{self, Judgement};
 
 /// A judged history.
 pub(super) struct Checked {
@@ -119,6 +119,12 @@ pub(super) struct BadLine {
     reason: String,
 }
 
+impl BadLine {
+    pub(super) fn new(source: &str, error: HistoryError) -> Self {
+        Self { source_name: source.to_owned(), line: error.line, reason: error.reason }
+    }
+}
+
 /// Reads and judges one file.
 pub(super) fn check(file: &Path, source: &str, how: &How) -> anyhow::Result<Checked> {
     let initial: Option<Value> = match &how.initial {
@@ -129,7 +135,7 @@ pub(super) fn check(file: &Path, source: &str, how: &How) -> anyhow::Result<Chec
         None => None,
     };
     let bytes = host::read(file)?;
-    let bad = |error: HistoryError| BadLine { source_name: source.to_owned(), line: error.line, reason: error.reason };
+    let bad = |error: HistoryError| BadLine::new(source, error);
     let began = host::thread_cpu();
     let recorded = if bytes.is_empty() && how.may_be_empty {
         Recorded::Objects(Objects::default())
@@ -152,8 +158,9 @@ pub(super) fn check(file: &Path, source: &str, how: &How) -> anyhow::Result<Chec
             if how.model.is_some() || how.initial.is_some() || how.no_partition {
                 bail!("{source} has transactions: --model, --initial and --no-partition are for operations of objects");
             }
-            let (history, judgement, time) = judge_transactions(history, source, how)?;
-            let report = evidence::transactions(source, &history, &judgement);
+            let (history, judgement, positions, time) = judge_transactions(history, source, how)?;
+            let mut report = evidence::transactions(source, &history, &judgement);
+            report.add_positions(positions);
             Ok(Checked { report, read, judged: time, about: Judgements::Transactions(history, judgement) })
         }
     }
@@ -166,54 +173,32 @@ fn judge_objects(objects: Objects, initial: Option<Value>, source: &str, how: &H
     if let Some(budget) = how.budget {
         options.configurations = budget;
     }
-    let (model, explain, kept) = (how.model, how.explain, objects.clone());
-    let work = move || {
+    let (model, explain) = (how.model, how.explain);
+    let mut stop = host::deadline(how.time_limit);
+    host::patiently(&format!("judging {source}"), move || {
         let began = host::thread_cpu();
-        let judged = judge(&objects, model, initial.as_ref(), &options, explain);
+        let judged = judge_until(&objects, model, initial.as_ref(), &options, explain, &mut stop);
         (objects, judged, host::thread_cpu().saturating_sub(began))
-    };
-    if let Some(done) = host::within(how.time_limit, &format!("judging {source}"), work)? {
-        return Ok(done);
-    }
-    let limit = how.time_limit.unwrap_or_default();
-    let judged = kept.model(model).map(|model| {
-        let why = format!("the time limit of {limit} s is over");
-        Judged { model, decided: Decided::Unknown { why }, explored: 0 }
-    });
-    Ok((kept, judged, Duration::from_secs(limit)))
+    })
 }
 
-fn judge_transactions(history: History, source: &str, how: &How) -> anyhow::Result<(History, Judgement, Duration)> {
+/// A history, its judgement, and what its positions say.
+type JudgedTransactions = (History, Judgement, Result<Vec<PositionsReport>, String>, Duration);
+
+fn judge_transactions(history: History, source: &str, how: &How) -> anyhow::Result<JudgedTransactions> {
     let levels = if how.level.is_empty() { evidence::default_levels(&history) } else { how.level.clone() };
-    let mut options = transactions::Options { levels: levels.clone(), ..transactions::Options::default() };
+    let mut options = transactions::Options { levels, ..transactions::Options::default() };
     if let Some(budget) = how.budget {
         options.budget = budget;
     }
-    let Some(limit) = how.time_limit else {
-        let work = move || {
-            let began = host::thread_cpu();
-            let judgement = transactions::judge(&history, &options);
-            (history, judgement, host::thread_cpu().saturating_sub(began))
-        };
-        let done = host::within(None, &format!("judging {source}"), work)?;
-        return done.ok_or_else(|| anyhow::anyhow!("there is no time limit, and yet it is over"));
-    };
-    let kept = history.clone();
-    let work = move || {
+    let (asked, explain) = (how.level.clone(), how.explain);
+    let mut stop = host::deadline(how.time_limit);
+    host::patiently(&format!("judging {source}"), move || {
         let began = host::thread_cpu();
-        let judgement = transactions::judge(&history, &options);
-        (judgement, host::thread_cpu().saturating_sub(began))
-    };
-    let (judgement, time) = match host::within(Some(limit), &format!("judging {source}"), work)? {
-        Some(done) => done,
-        None => (out_of_time(&levels, limit), Duration::from_secs(limit)),
-    };
-    Ok((kept, judgement, time))
-}
-
-fn out_of_time(levels: &[Level], limit: u64) -> Judgement {
-    let undecided = || Finding::Undecided { reason: format!("the time limit of {limit} s is over") };
-    Judgement { findings: levels.iter().map(|level| (*level, undecided())).collect(), ..Judgement::default() }
+        let judgement = transactions::judge_until(&history, &options, &mut stop);
+        let positions = if explain { PositionsReport::of(&history, &asked) } else { Ok(Vec::new()) };
+        (history, judgement, positions, host::thread_cpu().saturating_sub(began))
+    })
 }
 
 /// Writes the pictures that were asked for.

@@ -1,12 +1,14 @@
 //! The command `checkers`: judges, converts and draws recorded histories.
 //!
-//! Judging runs in a thread of its own, so that the command can keep to a time limit and say that it is still at work. The
+//! Judging runs in a thread of its own, so that the command can say that it is still at work. The
 //! exit code is the worst of all that was asked: bad input before violated before unknown before holds.
 
 mod check;
 mod convert;
+mod generate;
 mod host;
 mod lists;
+mod stream;
 mod suite;
 
 use std::io::Write;
@@ -18,6 +20,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::evidence::Answer;
 use crate::formats::{Format, ModelName};
+use crate::generate::Mutation;
 use crate::transactions::Level;
 
 /// Judges recorded histories of databases: are they linearizable, and which levels of isolation do they keep?
@@ -32,12 +35,17 @@ const EXIT_CODES: &str = "Exit codes: 0 holds, 1 violated, 2 bad input or usage,
 
 const AFTER_HELP: &str = "Exit codes: 0 holds, 1 violated, 2 bad input or usage, 3 unknown.\n\n\
 Examples:\n  checkers check history.jsonl\n  checkers check history.edn --level serializable --html evidence.html\n  \
-checkers check etcd.log --format etcd-log\n  checkers convert history.edn history.jsonl\n  checkers suite histories/";
+checkers check etcd.log --format etcd-log\n  checkers generate --transactions 1000000 | checkers stream -\n  \
+  checkers convert history.edn history.jsonl\n  checkers suite histories/";
 
 #[derive(Subcommand)]
 enum Command {
     /// Judge histories, and show what is wrong with them
     Check(CheckArguments),
+    /// Judge the positions that a database reports while its run goes on, and stop at the first violation
+    Stream(StreamArguments),
+    /// Write a history that is correct at a level by construction, or one that is changed in one place
+    Generate(GenerateArguments),
     /// Write a history in another format; the format is told by the name of the file
     Convert(ConvertArguments),
     /// Judge all histories of a directory with a manifest.json, and compare with what it expects
@@ -62,6 +70,8 @@ enum SchemaOf {
     Operations,
     /// What `check --json` prints
     Result,
+    /// What `stream --json` prints
+    Stream,
 }
 
 /// The files to judge.
@@ -102,7 +112,7 @@ struct How {
     /// A level to decide, see `checkers levels`; may be given several times [default: all that the history tells about]
     #[arg(long, value_name = "NAME")]
     level: Vec<Level>,
-    /// Give up a file after this many seconds
+    /// Stop the search for an answer after this many seconds, per file
     #[arg(long, value_name = "SECONDS")]
     time_limit: Option<u64>,
     /// How many configurations or steps of a search are explored at most, per file
@@ -117,6 +127,62 @@ struct How {
     /// Whether to look for the smallest contradiction, and the like.
     #[arg(skip)]
     explain: bool,
+}
+
+/// The stream to judge.
+#[derive(Args)]
+#[command(after_help = EXIT_CODES)]
+struct StreamArguments {
+    /// Transactions as JSON lines in the order of time; `-` reads standard input
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// The level that the database promises, from snapshot-isolation on upwards
+    #[arg(long, value_name = "NAME", default_value = "strong-snapshot-isolation")]
+    level: Level,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What a generated history looks like.
+#[derive(Args)]
+struct GenerateArguments {
+    /// The level that it is correct at, see `checkers levels`
+    #[arg(long, value_name = "NAME", default_value = "strong-snapshot-isolation")]
+    level: Level,
+    /// How many transactions there are
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    transactions: usize,
+    /// The same seed gives the same history
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    seed: u64,
+    /// How many clients there are
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u64).range(1..100_000))]
+    clients: u64,
+    /// How many rows and how many lists are in use at a time
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u64).range(1..100_000))]
+    keys: u64,
+    /// What the transactions read and write
+    #[arg(long, value_enum, default_value = "both")]
+    of: GenerateOf,
+    /// How many of 1000 transactions have an outcome that the client never learns
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(..=1000))]
+    unknown: u64,
+    /// Change one thing, which probably makes it wrong
+    #[arg(long, value_parser = mutation_named, value_name = "KIND")]
+    mutate: Option<Mutation>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum GenerateOf {
+    /// Rows
+    Rows,
+    /// Lists
+    Lists,
+    /// Rows and lists
+    Both,
+    /// Rows, some of them by predicates
+    Predicates,
 }
 
 /// The files of a conversion.
@@ -143,7 +209,7 @@ struct SuiteArguments {
     /// Print the results as JSON
     #[arg(long)]
     json: bool,
-    /// Give up a file after this many seconds
+    /// Stop the search for an answer after this many seconds, per file
     #[arg(long, value_name = "SECONDS")]
     time_limit: Option<u64>,
     /// How many configurations or steps of a search are explored at most, per file
@@ -158,6 +224,13 @@ fn format_named(name: &str) -> Result<Format, String> {
     Format::ALL.into_iter().find(|format| format.name() == name).ok_or_else(|| {
         let names: Vec<&str> = Format::ALL.iter().map(|format| format.name()).collect();
         format!("the formats are {}", names.join(", "))
+    })
+}
+
+fn mutation_named(name: &str) -> Result<Mutation, String> {
+    Mutation::ALL.into_iter().find(|mutation| mutation.name() == name).ok_or_else(|| {
+        let names: Vec<&str> = Mutation::ALL.iter().map(|mutation| mutation.name()).collect();
+        format!("the changes are {}", names.join(", "))
     })
 }
 
@@ -183,6 +256,8 @@ fn exit_code(answer: Answer) -> u8 {
 pub fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Check(arguments) => check::run(&arguments),
+        Command::Stream(arguments) => stream::run(&arguments),
+        Command::Generate(arguments) => generate::run(&arguments),
         Command::Convert(arguments) => convert::run(&arguments),
         Command::Suite(arguments) => suite::run(&arguments),
         Command::Models => print(&lists::models()).map(|()| 0),
@@ -191,6 +266,7 @@ pub fn main() -> ExitCode {
             SchemaOf::Transactions => crate::formats::TRANSACTIONS_SCHEMA,
             SchemaOf::Operations => crate::formats::OPERATIONS_SCHEMA,
             SchemaOf::Result => crate::evidence::RESULT_SCHEMA,
+            SchemaOf::Stream => crate::evidence::STREAM_SCHEMA,
         })
         .map(|()| 0),
     };

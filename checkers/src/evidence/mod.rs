@@ -1,17 +1,20 @@
 //! Evidence for people: what a judgement says, as text, as data, as pictures, and as one page.
 //!
 //! [`Report`] is a judgement in words and plain data; it is what the command prints, also as JSON. [`page`] makes one HTML
-//! file of it that needs nothing else, [`svg`] and [`dot`] draw. Nothing here decides anything.
+//! file of it that needs nothing else, [`svg`] and [`dot`] draw. Nothing here decides anything;
+//! [`PositionsReport::of`] asks the judge of positions.
 
 pub mod dot;
 mod objects;
 pub mod page;
+mod positions;
 pub mod svg;
 mod transactions;
 
 use serde::Serialize;
 
 pub use objects::{Frontier, ObjectsReport, StuckReport, operation_text, report as objects};
+pub use positions::PositionsReport;
 pub use transactions::{
     AnomalyReport, EdgeReport, LevelReport, TransactionsReport, default_levels, edge_text, report as transactions,
     transaction_text,
@@ -19,6 +22,9 @@ pub use transactions::{
 
 /// The JSON schema of what the command prints with `--json`.
 pub const RESULT_SCHEMA: &str = include_str!("../../schema/result.schema.json");
+
+/// The JSON schema of what the command prints for a stream with `--json`.
+pub const STREAM_SCHEMA: &str = include_str!("../../schema/stream.schema.json");
 
 /// Whether a history is what it should be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -85,7 +91,7 @@ impl Report {
 }
 
 /// `1 transaction`, `2 transactions`.
-fn count(number: usize, what: &str) -> String {
+pub(crate) fn count(number: usize, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use super::{About, Answer, Report, count, shortened};
+use super::{About, Answer, PositionsReport, Report, count, shortened};
 use crate::history::{History, Micro, Names, Outcome, Predicate};
 use crate::transactions::{Edge, Finding, Judgement, Level, Object, Why};
 
@@ -21,6 +21,12 @@ pub struct TransactionsReport {
     pub levels: Vec<LevelReport>,
     /// What is wrong, the gravest first.
     pub anomalies: Vec<AnomalyReport>,
+    /// What the positions say that the database reports.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub positions: Vec<PositionsReport>,
+    /// Why they were not judged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub positions_skipped: Option<String>,
 }
 
 /// What is known of one level.
@@ -121,6 +127,8 @@ pub fn report(source: &str, history: &History, judgement: &Judgement) -> Report 
         timed: history.timed,
         levels,
         anomalies,
+        positions: Vec::new(),
+        positions_skipped: None,
     };
     Report { source: source.to_owned(), verdict, summary, about: About::Transactions(about) }
 }
@@ -140,6 +148,20 @@ impl TransactionsReport {
         for LevelReport { level, verdict, anomaly, reason } in &self.levels {
             let why = anomaly.map(|at| self.anomalies[at].name.clone()).or_else(|| reason.clone()).unwrap_or_default();
             lines.push(format!("{:<8}  {:<34}  {why}", verdict.word(), level.name()).trim_end().to_owned());
+        }
+        if let Some(reason) = &self.positions_skipped {
+            lines.push(format!("reported positions are not judged: {reason}"));
+        }
+        if !self.positions.is_empty() {
+            lines.push("by the positions that the database reports:".to_owned());
+        }
+        lines.extend(self.positions.iter().map(PositionsReport::line));
+        let mut told = BTreeSet::new();
+        for wrong in self.positions.iter().filter(|one| told.insert(one.message.as_ref())) {
+            if wrong.verdict == Answer::Violated {
+                lines.push(String::new());
+                lines.extend(wrong.evidence_lines());
+            }
         }
         for anomaly in &self.anomalies {
             lines.push(String::new());

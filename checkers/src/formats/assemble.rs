@@ -53,26 +53,32 @@ enum Holds {
     List,
 }
 
-/// The history so far.
+/// What was learnt of the keys and values of a history.
 #[derive(Default)]
-pub(super) struct Assembler {
-    interner: Interner,
-    transactions: Vec<Transaction>,
-    /// The line of each transaction.
-    lines: Vec<usize>,
+pub(super) struct Vocabulary {
+    pub(super) interner: Interner,
     /// What each key holds, and the first line that says so.
     keys: BTreeMap<u64, (Holds, usize)>,
-    /// Whether there are times, and the first line that says so.
-    timed: Option<(bool, usize)>,
-    /// The latest transaction of each client.
-    latest: BTreeMap<u64, usize>,
     /// The first line with a predicate about the size of values.
     sized: Option<usize>,
 }
 
+/// The history so far.
+#[derive(Default)]
+pub(super) struct Assembler {
+    vocabulary: Vocabulary,
+    transactions: Vec<Transaction>,
+    /// The line of each transaction.
+    lines: Vec<usize>,
+    /// Whether there are times, and the first line that says so.
+    timed: Option<(bool, usize)>,
+    /// The latest transaction of each client.
+    latest: BTreeMap<u64, usize>,
+}
+
 impl Assembler {
     pub(super) fn add(&mut self, draft: Draft, line: usize) -> Result<(), HistoryError> {
-        let client = self.interner.client(&draft.session);
+        let client = self.vocabulary.interner.client(&draft.session);
         let (invoke, complete) = self.times(&draft, line)?;
         if let Some(place) = self.latest.insert(client, self.transactions.len()) {
             let before = &mut self.transactions[place];
@@ -90,10 +96,7 @@ impl Assembler {
         if draft.initial && draft.outcome != Outcome::Ok {
             return wrong(line, "the transaction that made the initial state must be ok");
         }
-        let mut operations = Vec::with_capacity(draft.steps.len());
-        for step in draft.steps {
-            operations.push(self.step(step, line)?);
-        }
+        let operations = self.vocabulary.steps(draft.steps, line)?;
         self.transactions.push(Transaction {
             id: draft.id,
             client,
@@ -128,6 +131,51 @@ impl Assembler {
         }
         let place = 2 * (self.transactions.len() as u64 + 1);
         Ok((place, Some(place + 1)))
+    }
+
+    /// The whole history.
+    pub(super) fn finish(mut self) -> Result<History, HistoryError> {
+        self.vocabulary.check_sizes()?;
+        for transaction in &mut self.transactions {
+            self.vocabulary.settle(&mut transaction.operations);
+        }
+        validate(&self.transactions).map_err(|error| HistoryError {
+            line: self.lines.get(error.line - 1).copied().unwrap_or(error.line),
+            reason: error.reason,
+        })?;
+        let timed = self.timed.is_some_and(|(timed, _)| timed);
+        Ok(History { transactions: self.transactions, timed, names: self.vocabulary.interner.names() })
+    }
+}
+
+impl Vocabulary {
+    /// The steps of a transaction, in the terms of the crate.
+    pub(super) fn steps(&mut self, steps: Vec<Step>, line: usize) -> Result<Vec<Micro>, HistoryError> {
+        steps.into_iter().map(|step| self.step(step, line)).collect()
+    }
+
+    /// Tells reads of empty lists from reads of absent rows, as far as it is known what the keys hold.
+    pub(super) fn settle(&self, operations: &mut [Micro]) {
+        for micro in operations {
+            if let Micro::Read { key, value: None } = *micro
+                && self.is_list(key)
+            {
+                *micro = Micro::ReadList { key, elements: Vec::new() };
+            }
+        }
+    }
+
+    /// Whether a key is known to hold a list.
+    pub(super) fn is_list(&self, key: u64) -> bool {
+        self.keys.get(&key).is_some_and(|(holds, _)| *holds == Holds::List)
+    }
+
+    /// Values that a predicate compares have sizes.
+    pub(super) fn check_sizes(&self) -> Result<(), HistoryError> {
+        match self.sized.filter(|_| self.interner.has_named_values()) {
+            Some(line) => wrong(line, "a predicate asks for the size of values, but not all values are whole numbers"),
+            None => Ok(()),
+        }
     }
 
     fn step(&mut self, step: Step, line: usize) -> Result<Micro, HistoryError> {
@@ -226,27 +274,5 @@ impl Assembler {
             }
         }
         Ok(seen.into_iter().collect())
-    }
-
-    /// The whole history.
-    pub(super) fn finish(mut self) -> Result<History, HistoryError> {
-        if let Some(line) = self.sized.filter(|_| self.interner.has_named_values()) {
-            return wrong(line, "a predicate asks for the size of values, but not all values are whole numbers");
-        }
-        for transaction in &mut self.transactions {
-            for micro in &mut transaction.operations {
-                if let Micro::Read { key, value: None } = *micro
-                    && self.keys.get(&key).is_some_and(|(holds, _)| *holds == Holds::List)
-                {
-                    *micro = Micro::ReadList { key, elements: Vec::new() };
-                }
-            }
-        }
-        validate(&self.transactions).map_err(|error| HistoryError {
-            line: self.lines.get(error.line - 1).copied().unwrap_or(error.line),
-            reason: error.reason,
-        })?;
-        let timed = self.timed.is_some_and(|(timed, _)| timed);
-        Ok(History { transactions: self.transactions, timed, names: self.interner.names() })
     }
 }

@@ -70,6 +70,11 @@ impl Interner {
         !self.names.values.is_empty()
     }
 
+    /// The names so far.
+    pub(super) fn known(&self) -> &Names {
+        &self.names
+    }
+
     pub(super) fn names(self) -> Names {
         self.names
     }

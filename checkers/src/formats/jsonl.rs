@@ -12,6 +12,7 @@ use super::assemble::{Assembler, Comparison, Condition, Draft, Step};
 use super::intern::Interner;
 use super::objects::{Call, Kind, ModelName, Objects, check_call, check_clients};
 use super::scalar::Scalar;
+use super::stream::Announced;
 use super::{Recorded, wrong};
 use crate::history::{History, HistoryError, Outcome};
 
@@ -76,6 +77,41 @@ struct TransactionLine {
     commit: Option<u64>,
     #[serde(default)]
     historic: bool,
+}
+
+/// Says that a transaction was invoked, before it is over.
+#[derive(Derive)]
+#[serde(deny_unknown_fields)]
+struct AnnouncementLine {
+    id: u64,
+    call_ts: u64,
+}
+
+/// A line of a history of transactions.
+pub(super) enum TransactionEvent {
+    Invoked { id: u64, time: u64 },
+    Over(Draft),
+}
+
+/// Reads a line of a history of transactions.
+pub(super) fn transaction_event(text: &str, line: usize) -> Result<TransactionEvent, HistoryError> {
+    if !text.contains("\"ops\"") && !text.contains("\"session\"") {
+        let AnnouncementLine { id, call_ts } = parse(text, line)?;
+        return Ok(TransactionEvent::Invoked { id, time: call_ts });
+    }
+    let read: TransactionLine = parse(text, line)?;
+    Ok(TransactionEvent::Over(Draft {
+        id: read.id,
+        session: read.session,
+        outcome: read.status.outcome(),
+        call: read.call_ts,
+        back: read.return_ts,
+        steps: read.ops,
+        initial: read.init,
+        snapshot: read.snapshot,
+        commit: read.commit,
+        historic: read.historic,
+    }))
 }
 
 fn null() -> Scalar {
@@ -201,6 +237,8 @@ fn lines(text: &str) -> impl Iterator<Item = Result<(usize, &str), HistoryError>
 #[derive(Default, Derive)]
 struct Shape {
     ops: Option<IgnoredAny>,
+    id: Option<IgnoredAny>,
+    session: Option<IgnoredAny>,
     kind: Option<IgnoredAny>,
     model: Option<IgnoredAny>,
     initial: Option<IgnoredAny>,
@@ -210,7 +248,8 @@ struct Shape {
 pub(super) fn read(text: &str) -> Result<Recorded, HistoryError> {
     let first = text.lines().next().unwrap_or_default();
     let shape: Shape = parse(first, 1)?;
-    if shape.ops.is_some() {
+    let announces = shape.id.is_some() && shape.session.is_none();
+    if shape.ops.is_some() || announces {
         read_transactions(text).map(Recorded::Transactions)
     } else if shape.kind.is_some() || shape.model.is_some() || shape.initial.is_some() {
         read_objects(text).map(Recorded::Objects)
@@ -257,22 +296,17 @@ fn read_objects(text: &str) -> Result<Objects, HistoryError> {
 
 fn read_transactions(text: &str) -> Result<History, HistoryError> {
     let mut assembler = Assembler::default();
+    let mut announced = Announced::default();
     for item in lines(text) {
         let (line, text) = item?;
-        let read: TransactionLine = parse(text, line)?;
-        let draft = Draft {
-            id: read.id,
-            session: read.session,
-            outcome: read.status.outcome(),
-            call: read.call_ts,
-            back: read.return_ts,
-            steps: read.ops,
-            initial: read.init,
-            snapshot: read.snapshot,
-            commit: read.commit,
-            historic: read.historic,
-        };
-        assembler.add(draft, line)?;
+        match transaction_event(text, line)? {
+            TransactionEvent::Invoked { id, time } => announced.invoked(id, time, line)?,
+            TransactionEvent::Over(draft) => {
+                announced.over(draft.id, draft.call, line)?;
+                assembler.add(draft, line)?;
+            }
+        }
     }
+    announced.end()?;
     assembler.finish()
 }

@@ -18,13 +18,16 @@ mod keyed;
 mod models;
 mod objects;
 mod scalar;
+mod stream;
 mod write_edn;
 mod write_jsonl;
 
 use serde::Serialize;
 
-pub use models::{Decided, Judged, Stuck, judge};
+pub use models::{Decided, Judged, Stuck, judge, judge_until};
 pub use objects::{Call, Kind, ModelName, Objects};
+pub use stream::Stream;
+pub use write_jsonl::event;
 
 use crate::history::{History, HistoryError, Micro};
 

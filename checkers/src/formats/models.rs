@@ -10,8 +10,8 @@ use super::objects::{Call, Kind, ModelName, Objects, step_parts};
 use super::scalar::Scalar;
 use crate::history::{HistoryError, Names, Operation, Outcome};
 use crate::linearizability::{
-    Decision, Hints, Model, Options, cas_register, counter, decide, key_value, minimal, multi_register, mutex, partial,
-    queue, set,
+    Decision, Hints, Model, Options, cas_register, counter, decide_until, key_value, minimal, multi_register, mutex,
+    partial, queue, set,
 };
 
 /// What was found out about recorded calls. Calls are places in [`Objects::calls`].
@@ -85,9 +85,24 @@ pub fn judge(
     options: &Options,
     explain: bool,
 ) -> Result<Judged, HistoryError> {
+    judge_until(objects, model, initial, options, explain, &mut || false)
+}
+
+/// Like [`judge`], and gives up soon after `stop` says so. It is asked between slices of some milliseconds.
+///
+/// # Errors
+/// As [`judge`].
+pub fn judge_until(
+    objects: &Objects,
+    model: Option<ModelName>,
+    initial: Option<&Value>,
+    options: &Options,
+    explain: bool,
+    stop: &mut dyn FnMut() -> bool,
+) -> Result<Judged, HistoryError> {
     let model = objects.model(model)?;
     let initial = initial.or(objects.initial.as_ref()).unwrap_or(&Value::Null);
-    let mut task = Task { objects, options: options.clone(), explain, interner: Interner::default() };
+    let mut task = Task { objects, options: options.clone(), explain, stop, interner: Interner::default() };
     let (decided, explored) = match model {
         ModelName::Register | ModelName::CasRegister => task.register(initial),
         ModelName::Kv => task.key_value(initial),
@@ -104,6 +119,7 @@ struct Task<'a> {
     objects: &'a Objects,
     options: Options,
     explain: bool,
+    stop: &'a mut dyn FnMut() -> bool,
     interner: Interner,
 }
 
@@ -404,7 +420,7 @@ impl Task<'_> {
     ) -> (Decided, u64) {
         let names = std::mem::take(&mut self.interner).names();
         let places = |order: Vec<usize>| order.into_iter().map(|at| places[at]).collect::<Vec<_>>();
-        match decide::<M, M>(first, operations, &self.options) {
+        match decide_until::<M, M>(first, operations, &self.options, self.stop) {
             Decision::Linearizable { order, explored } => (Decided::Linearizable { order: places(order) }, explored),
             Decision::Unknown { why, explored } => (Decided::Unknown { why }, explored),
             Decision::Illegal(illegal) => {
@@ -413,7 +429,7 @@ impl Task<'_> {
                 let ends = illegal.frontier.iter();
                 let frontier = ends.map(|end| (state(&end.state, key, &names), answer(&end.answer, &names))).collect();
                 let (mut core, mut partials) = (Vec::new(), Vec::new());
-                if self.explain {
+                if self.explain && !(self.stop)() {
                     let (configurations, attempts) = EXPLAINED;
                     let options = Options { configurations, ..self.options.clone() };
                     let drop = minimal::Drop::Forget;

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::Written;
 use super::objects::{Call, ModelName, Objects};
-use crate::history::{History, Micro, Names, Outcome, Predicate, Transaction};
+use crate::history::{Event, History, Micro, Names, Outcome, Predicate, Transaction};
 
 #[derive(Serialize)]
 struct Header<'a> {
@@ -46,6 +46,12 @@ struct TransactionLine<'a> {
     historic: bool,
 }
 
+#[derive(Serialize)]
+struct AnnouncementLine {
+    id: u64,
+    call_ts: u64,
+}
+
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it so")]
 fn is_false(flag: &bool) -> bool {
     !flag
@@ -79,26 +85,40 @@ pub(super) fn objects(objects: &Objects) -> Written {
 pub(super) fn transactions(history: &History) -> Written {
     let mut lines = Lines::default();
     for transaction in &history.transactions {
-        let Transaction { id, client, invoke, complete, outcome, snapshot, commit, historic, initial, operations } =
-            transaction;
-        lines.push(&TransactionLine {
-            id: *id,
-            session: named(history.names.clients.get(client), *client),
-            status: match outcome {
-                Outcome::Ok => "ok",
-                Outcome::Failed => "fail",
-                Outcome::Unknown => "unknown",
-            },
-            call_ts: history.timed.then_some(*invoke),
-            return_ts: complete.filter(|_| history.timed),
-            ops: operations.iter().map(|micro| step(micro, &history.names)).collect(),
-            init: *initial,
-            snapshot: *snapshot,
-            commit: *commit,
-            historic: *historic,
-        });
+        lines.push(&line(transaction, history.timed, &history.names));
     }
     lines.written()
+}
+
+/// A line, without its end, about what happens in a run that is recorded while it goes on: that a transaction was invoked,
+/// or all about one that is over.
+pub fn event(event: &Event, names: &Names) -> String {
+    let written = match event {
+        Event::Invoked { id, time } => serde_json::to_string(&AnnouncementLine { id: *id, call_ts: *time }),
+        Event::Over(transaction) => serde_json::to_string(&line(transaction, true, names)),
+    };
+    written.expect("a line is plain data")
+}
+
+fn line<'a>(transaction: &Transaction, timed: bool, names: &Names) -> TransactionLine<'a> {
+    let Transaction { id, client, invoke, complete, outcome, snapshot, commit, historic, initial, operations } =
+        transaction;
+    TransactionLine {
+        id: *id,
+        session: named(names.clients.get(client), *client),
+        status: match outcome {
+            Outcome::Ok => "ok",
+            Outcome::Failed => "fail",
+            Outcome::Unknown => "unknown",
+        },
+        call_ts: timed.then_some(*invoke),
+        return_ts: complete.filter(|_| timed),
+        ops: operations.iter().map(|micro| step(micro, names)).collect(),
+        init: *initial,
+        snapshot: *snapshot,
+        commit: *commit,
+        historic: *historic,
+    }
 }
 
 fn named(name: Option<&String>, number: u64) -> Value {

@@ -53,6 +53,24 @@ impl Mutation {
         Self::SwappedCommits,
     ];
 
+    /// The name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::StaleRead => "stale-read",
+            Self::LostUpdate => "lost-update",
+            Self::AbortedRead => "aborted-read",
+            Self::IntermediateRead => "intermediate-read",
+            Self::FracturedRead => "fractured-read",
+            Self::WriteSkew => "write-skew",
+            Self::ReorderedList => "reordered-list",
+            Self::FutureRead => "future-read",
+            Self::SessionViolation => "session-violation",
+            Self::RealTimeViolation => "real-time-violation",
+            Self::ShiftedSnapshot => "shifted-snapshot",
+            Self::SwappedCommits => "swapped-commits",
+        }
+    }
+
     /// Whether only reported positions change, and nothing that was observed.
     pub fn only_positions(self) -> bool {
         matches!(self, Self::ShiftedSnapshot | Self::SwappedCommits)

@@ -55,12 +55,12 @@ fn timed(level: Level) -> bool {
 }
 
 /// See [`super::judge`].
-pub(super) fn judge(history: &History, options: &Options) -> Judgement {
-    let (mut judgement, trusted) = settled(history, options, options.positions);
+pub(super) fn judge(history: &History, options: &Options, stop: Stop<'_>) -> Judgement {
+    let (mut judgement, trusted) = settled(history, options, options.positions, stop);
     if trusted && judgement.findings.values().any(|finding| *finding != Finding::Holds) {
         // The positions may be wrong. What they prove is proven, but what contradicts them is no fault of the history.
         let proven = judgement.findings;
-        judgement = settled(history, options, false).0;
+        judgement = settled(history, options, false, stop).0;
         for (level, finding) in proven {
             if finding == Finding::Holds {
                 judgement.findings.insert(level, finding);
@@ -70,6 +70,9 @@ pub(super) fn judge(history: &History, options: &Options) -> Judgement {
     judgement
 }
 
+/// Says whether the time is up.
+type Stop<'a> = &'a mut dyn FnMut() -> bool;
+
 /// A history at work.
 struct Case<'a> {
     facts: Facts<'a>,
@@ -77,6 +80,7 @@ struct Case<'a> {
     links: Links,
     graph: Graph,
     options: &'a Options,
+    stop: Stop<'a>,
     /// Whether nothing at all is wrong with the graph.
     clean: bool,
     findings: BTreeMap<Level, Finding>,
@@ -89,13 +93,13 @@ struct Case<'a> {
 }
 
 /// Judges a history, whoever of those that nobody saw committed.
-fn settled(history: &History, options: &Options, positions: bool) -> (Judgement, bool) {
-    let (without, trusted, hidden) = attempt(history, options, positions, Unseen::Absent);
+fn settled(history: &History, options: &Options, positions: bool, stop: Stop<'_>) -> (Judgement, bool) {
+    let (without, trusted, hidden) = attempt(history, options, positions, Unseen::Absent, stop);
     let Some(hidden) = hidden.filter(|_| without.findings.values().any(|finding| *finding != Finding::Holds)) else {
         return (without, trusted);
     };
-    let (with, ..) = attempt(history, options, positions, Unseen::Present);
-    let (mut judgement, ..) = attempt(history, options, positions, Unseen::Silent);
+    let (with, ..) = attempt(history, options, positions, Unseen::Present, stop);
+    let (mut judgement, ..) = attempt(history, options, positions, Unseen::Silent, stop);
     for (level, finding) in &mut judgement.findings {
         if [&without, &with].iter().any(|one| one.findings.get(level) == Some(&Finding::Holds)) {
             *finding = Finding::Holds;
@@ -109,7 +113,13 @@ fn settled(history: &History, options: &Options, positions: bool) -> (Judgement,
 
 /// Judges a history under an assumption. Says also whether reported positions were used, and who may be wrongly left
 /// out.
-fn attempt(history: &History, options: &Options, positions: bool, unseen: Unseen) -> (Judgement, bool, Option<u32>) {
+fn attempt(
+    history: &History,
+    options: &Options,
+    positions: bool,
+    unseen: Unseen,
+    stop: Stop<'_>,
+) -> (Judgement, bool, Option<u32>) {
     let mut facts = Facts::new(history, options.shown, unseen);
     let orders = facts.order(positions);
     let mut links = Links::new(&mut facts);
@@ -122,6 +132,7 @@ fn attempt(history: &History, options: &Options, positions: bool, unseen: Unseen
         links,
         graph,
         options,
+        stop,
         clean: false,
         findings: BTreeMap::new(),
         answers: BTreeMap::new(),
@@ -277,7 +288,7 @@ impl Case<'_> {
             };
             let timed = timed(level) && self.facts.history.timed;
             let question = Question { isolation, labels, timed, through };
-            answer(&self.facts, &self.links, &self.graph, question, self.options.budget)
+            answer(&self.facts, &self.links, &self.graph, question, (self.options.budget, &mut *self.stop))
         })
     }
 

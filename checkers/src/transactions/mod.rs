@@ -115,7 +115,13 @@ impl Default for Options {
 ///
 /// The history is well formed, see [`crate::history::validate`].
 pub fn judge(history: &History, options: &Options) -> Judgement {
-    levels::judge(history, options)
+    judge_until(history, options, &mut || false)
+}
+
+/// Like [`judge`], and gives the search for an order of writes up soon after `stop` says so. It is asked between slices of
+/// some milliseconds; levels that need no search are decided all the same.
+pub fn judge_until(history: &History, options: &Options, stop: &mut dyn FnMut() -> bool) -> Judgement {
+    levels::judge(history, options, stop)
 }
 
 #[cfg(test)]

@@ -18,7 +18,8 @@ use super::graph::{
 };
 use super::links::Links;
 use super::search::{
-    Arc, Contradiction, Decision, Forced, Isolation, Kind, Object, Order, Problem, Refutation, Unsure, Version, decide,
+    Arc, Contradiction, Decision, Forced, Isolation, Kind, Object, Order, Problem, Refutation, Unsure, Version,
+    decide_until,
 };
 
 /// A link of real time, between transactions and points.
@@ -60,9 +61,17 @@ struct Told {
 }
 
 /// Asks whether there is an order under which a level holds.
-pub(super) fn answer(facts: &Facts, links: &Links, graph: &Graph, question: Question, budget: u64) -> Answer {
+///
+/// The search takes so many steps at most, and gives up soon after `stop` says so.
+pub(super) fn answer(
+    facts: &Facts,
+    links: &Links,
+    graph: &Graph,
+    question: Question,
+    (budget, stop): (u64, &mut dyn FnMut() -> bool),
+) -> Answer {
     let Some(told) = tell(facts, links, graph, question) else { return Answer::Possible };
-    match decide(&told.problem, question.isolation, budget) {
+    match decide_until(&told.problem, question.isolation, budget, stop) {
         Decision::Possible { .. } => {
             // They are told as if nothing bound them to what was before.
             let historic = facts.history.transactions.iter().enumerate();

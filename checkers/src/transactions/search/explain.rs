@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use super::budget::Budget;
 use super::graph::{Choice, Edge, GIVEN, Graph, Label};
 use super::prune::{Adjacency, Decided};
 use super::rest::{Rest, Variable};
@@ -205,10 +206,10 @@ pub(super) fn refuted(
     rest: &Rest,
     rank: &[u32],
     mut core: Vec<u32>,
-    budget: &mut u64,
+    budget: &mut Budget<'_>,
 ) -> Refutation {
     let mut at = 0;
-    while at < core.len() && core.len() <= CASES && *budget > 0 {
+    while at < core.len() && core.len() <= CASES && !budget.is_spent() {
         let mut fewer = core.clone();
         fewer.remove(at);
         match rest.solve(graph, rank, Some(&fewer), budget) {

@@ -23,6 +23,7 @@
 //! What is not done here: whether a value that was read was written at all, and by a committed transaction, and what a
 //! transaction says of its own writes. That is for the caller to check before.
 
+mod budget;
 mod explain;
 mod graph;
 mod order;
@@ -34,6 +35,7 @@ mod tests;
 
 use serde::Serialize;
 
+use budget::Budget;
 use graph::{Chain, Chains, GIVEN, Graph, Obstacle};
 use prune::{Adjacency, Pruned};
 use rest::{Rest, Variable};
@@ -227,7 +229,13 @@ pub enum Decision {
 /// Looks for an order of versions under which a history is possible.
 ///
 /// The budget counts steps of some nanoseconds each.
-pub fn decide(problem: &Problem, isolation: Isolation, mut budget: u64) -> Decision {
+pub fn decide(problem: &Problem, isolation: Isolation, budget: u64) -> Decision {
+    decide_until(problem, isolation, budget, &mut || false)
+}
+
+/// Like [`decide`], and gives up soon after `stop` says so. It is asked between slices of some milliseconds.
+pub fn decide_until(problem: &Problem, isolation: Isolation, budget: u64, stop: &mut dyn FnMut() -> bool) -> Decision {
+    let mut budget = Budget::new(budget, stop);
     let mut graph = match Graph::new(problem, isolation) {
         Ok(graph) => graph,
         Err(Obstacle::LostUpdate { tag, one, other }) => {
@@ -238,14 +246,14 @@ pub fn decide(problem: &Problem, isolation: Isolation, mut budget: u64) -> Decis
             return Decision::Unknown { reason, unresolved: chains * (chains - 1) / 2 };
         }
     };
-    let spent = |unresolved| {
-        let reason = format!("the budget was spent with {unresolved} orders of two writers open");
+    let spent = |budget: &Budget<'_>, unresolved| {
+        let reason = format!("{} with {unresolved} orders of two writers open", budget.why());
         Decision::Unknown { reason, unresolved }
     };
     let mut decided = Vec::new();
     let order = match prune::prune(&mut graph, &mut decided, &mut budget) {
         Pruned::Cyclic => return Decision::Impossible(explain::cyclic(&graph, &decided)),
-        Pruned::Spent => return spent(graph.open()),
+        Pruned::Spent => return spent(&budget, graph.open()),
         Pruned::Open { order } => order,
     };
     let mut rank = vec![0; order.len()];
@@ -260,7 +268,7 @@ pub fn decide(problem: &Problem, isolation: Isolation, mut budget: u64) -> Decis
             let refutation = explain::refuted(problem, &graph, &decided, &rest, &rank, core, &mut budget);
             Decision::Impossible(refutation)
         }
-        Outcome::Spent => spent(rest.len()),
+        Outcome::Spent => spent(&budget, rest.len()),
     }
 }
 

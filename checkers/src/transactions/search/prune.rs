@@ -7,6 +7,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 
+use super::budget::Budget;
 use super::graph::{Choice, Edge, GIVEN, Graph};
 
 /// How many bits the rows of one block may have, over all events.
@@ -104,7 +105,7 @@ enum Target {
 }
 
 /// Forces what can be forced.
-pub(super) fn prune(graph: &mut Graph, decided: &mut Vec<Decided>, budget: &mut u64) -> Pruned {
+pub(super) fn prune(graph: &mut Graph, decided: &mut Vec<Decided>, budget: &mut Budget<'_>) -> Pruned {
     // The initial chain is before all others: that needs no reason, only its edges.
     let mut fresh: Vec<Vec<(u32, u32)>> = Vec::with_capacity(graph.objects.len());
     for object in &mut graph.objects {
@@ -134,7 +135,7 @@ pub(super) fn prune(graph: &mut Graph, decided: &mut Vec<Decided>, budget: &mut 
                 graph.edges.extend(edge);
             }
         }
-        if *budget == 0 {
+        if budget.is_spent() {
             return Pruned::Spent;
         }
         if !changed {
@@ -149,7 +150,7 @@ fn round(
     adjacency: &Adjacency,
     order: &[u32],
     fresh: &mut [Vec<(u32, u32)>],
-    budget: &mut u64,
+    budget: &mut Budget<'_>,
 ) -> Vec<(u32, bool)> {
     let targets = targets(graph);
     let mut found = Vec::new();
@@ -160,8 +161,8 @@ fn round(
         let words = block.len().div_ceil(64);
         // A step is a word that has to be found in memory; these come in a row.
         let cost = (graph.edges.len() + nodes + block.len()) * words / 32 + 1;
-        *budget = budget.saturating_sub(cost as u64);
-        if *budget == 0 {
+        budget.spend(cost as u64);
+        if budget.is_spent() {
             break;
         }
         reach(graph, adjacency, order, block, words, &mut rows);

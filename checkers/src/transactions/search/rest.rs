@@ -7,6 +7,7 @@
 //! A read that several versions explain is here a clause over the runs of versions that explain it: it read one of a run
 //! if it saw the first of the run, and not the one after the last.
 
+use super::budget::Budget;
 use super::graph::{Choice, GIVEN, Graph, Sight};
 use super::solver::{Literal, Outcome, Solver, negate};
 use super::{Order, Problem, Unsure};
@@ -224,7 +225,7 @@ impl Rest {
     }
 
     /// Searches for a way to make all choices, or only some (and then only what all the clauses over these demand).
-    pub fn solve(&self, graph: &Graph, rank: &[u32], only: Option<&[u32]>, budget: &mut u64) -> Outcome {
+    pub fn solve(&self, graph: &Graph, rank: &[u32], only: Option<&[u32]>, budget: &mut Budget<'_>) -> Outcome {
         let open = || (0..self.variables.len() as u32).filter(|at| self.free[*at as usize].is_none());
         let chosen: Vec<u32> = only.map_or_else(|| open().collect(), <[u32]>::to_vec);
         let mut numbers = vec![None; self.variables.len()];

@@ -7,6 +7,7 @@
 //!
 //! Every learnt clause remembers what it was derived from, so that a refutation names the choices it needs.
 
+use super::budget::Budget;
 use super::order::{Dynamic, FIXED};
 
 /// A choice and a way: twice the number of the choice, plus one if the way is the second.
@@ -88,7 +89,7 @@ impl Solver {
     }
 
     /// Demands that one of the literals hold, and searches until the budget is spent.
-    pub fn solve(mut self, given: Vec<Vec<Literal>>, budget: &mut u64) -> Outcome {
+    pub fn solve(mut self, given: Vec<Vec<Literal>>, budget: &mut Budget<'_>) -> Outcome {
         for mut literals in given {
             literals.sort_unstable();
             literals.dedup();
@@ -104,15 +105,15 @@ impl Solver {
         loop {
             let before = self.order.steps;
             let conflict = self.propagate();
-            *budget = budget.saturating_sub(self.order.steps - before + 1);
+            budget.spend(self.order.steps - before + 1);
             if let Some(conflict) = conflict {
                 if self.limits.is_empty() {
                     return Outcome::Refuted(self.core(conflict));
                 }
                 self.learn(conflict);
-                *budget = budget.saturating_sub(self.trail.len() as u64 / 16);
+                budget.spend(self.trail.len() as u64 / 16);
                 conflicts_left = conflicts_left.saturating_sub(1);
-            } else if *budget == 0 {
+            } else if budget.is_spent() {
                 return Outcome::Spent;
             } else if conflicts_left == 0 {
                 restarts += 1;
@@ -452,7 +453,8 @@ mod tests {
     use super::*;
 
     fn solve(choices: usize, clauses: &[Vec<Literal>]) -> Outcome {
-        Solver::new(Vec::new(), &[], vec![Vec::new(); 2 * choices]).solve(clauses.to_vec(), &mut 100_000_000)
+        Solver::new(Vec::new(), &[], vec![Vec::new(); 2 * choices])
+            .solve(clauses.to_vec(), &mut Budget::new(100_000_000, &mut || false))
     }
 
     #[test]
