@@ -5,6 +5,7 @@
 //! [`PositionsReport::of`] asks the judge of positions.
 
 pub mod dot;
+pub mod frame;
 mod objects;
 pub mod page;
 mod positions;

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::frame::{self, Parts};
 use super::objects::operation_text;
 use super::transactions::transaction_text;
 use super::{Report, shortened, svg};
@@ -18,7 +19,7 @@ use crate::formats::{Decided, Judged, Objects};
 use crate::history::{History, Names, Outcome};
 use crate::transactions::Judgement;
 
-const PAGE: &str = include_str!("page.html");
+const BODY: &str = include_str!("page.html");
 const STYLE: &str = include_str!("page.css");
 
 /// The scripts, in the order in which they need each other. They share one scope.
@@ -210,47 +211,15 @@ fn longest(orders: &[Vec<usize>], calls: usize) -> Vec<i64> {
 }
 
 fn render(data: &Data<'_>) -> String {
-    let script = format!("(() => {{\n'use strict';\n{}}})();\n", SCRIPTS.join("\n"));
-    let json = embedded(&serde_json::to_string(data).expect("a page is plain data"));
-    let title = escaped(&format!("{}: {}", data.report.source, data.report.verdict.word()));
+    let json = serde_json::to_string(data).expect("a page is plain data");
+    let title = format!("{}: {}", data.report.source, data.report.verdict.word());
     let style = format!("{STYLE}{}", svg::STYLE);
-    fill(PAGE, &[("{{title}}", &title), ("{{style}}", &style), ("{{data}}", &json), ("{{script}}", &script)])
-}
-
-/// Puts values into a template, each at its place, in order. What a value says is never taken for a place.
-fn fill(template: &str, values: &[(&str, &str)]) -> String {
-    let mut page = String::with_capacity(template.len() + values.iter().map(|(_, value)| value.len()).sum::<usize>());
-    let mut rest = template;
-    for (place, value) in values {
-        let (before, after) = rest.split_once(place).expect("the page has its places, in order");
-        page.push_str(before);
-        page.push_str(value);
-        rest = after;
-    }
-    page + rest
-}
-
-/// JSON that cannot end the element that holds it, nor a line of a script. In JSON these signs are only in strings.
-fn embedded(json: &str) -> String {
-    json.replace('<', "\\u003c").replace('\u{2028}', "\\u2028").replace('\u{2029}', "\\u2029")
-}
-
-/// Text for an element.
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+    frame::page(&Parts { title: &title, style: &style, body: BODY, data: &json, scripts: &SCRIPTS })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_scripts_and_the_style_cannot_end_their_elements() {
-        for script in SCRIPTS {
-            assert!(!script.contains("</script") && !script.contains("<!--"));
-        }
-        assert!(!STYLE.contains("</style") && !svg::STYLE.contains("</style"));
-    }
 
     #[test]
     fn every_call_has_its_longest_order() {
