@@ -1,10 +1,10 @@
-//! What guided searches have learnt, in a directory: a file of bytes for each input, and an index that says of which probes it
-//! is a champion, and at what rate.
+//! What guided searches have learnt, in a directory: a file of bytes for each input, and an index that says how often runs
+//! passed each probe, which inputs are its champions and at what rate, and which are troubled.
 //!
 //! Any other file of the directory is an input of which nothing is known yet, from a fuzzer or by hand: the next search plays
 //! it first. Such files are never removed, while the inputs of the index are, once nothing of them is a champion any more.
 //! The engine changes under a corpus, and a champion need not be what it was: a rate that was read counts a tenth less,
-//! so that one which is not reached any more gives way in time.
+//! so that one which is not reached any more gives way in time. So do the counts.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -13,20 +13,43 @@ use std::rc::Rc;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{Champion, Search};
+use super::{CHAMPIONS, Champion, Search, TROUBLED, insert};
 use crate::files;
 
 /// The name of the index.
 const INDEX: &str = "champions.json";
 
+/// The index.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Index {
+    runs: u64,
+    events: u64,
+    troubled: Vec<Entry>,
+    probes: BTreeMap<String, Passes>,
+}
+
+/// What the index has of a probe.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Passes {
+    passes: u64,
+    champions: Vec<Entry>,
+}
+
 /// One champion of the index.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Entry {
-    probe: String,
     rate: u64,
     /// The name of the file with its bytes.
     input: String,
+}
+
+impl Index {
+    fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.probes.values().flat_map(|probe| &probe.champions).chain(&self.troubled)
+    }
 }
 
 /// Why a corpus cannot be used.
@@ -57,17 +80,30 @@ pub fn load(directory: &Path, search: &mut Search) -> Result<(), Error> {
     }
     let index = match inputs.remove(INDEX) {
         Some(path) => read_index(&path)?,
-        None => Vec::new(),
+        None => Index::default(),
     };
-    let mut known = BTreeMap::new();
-    for Entry { probe, rate, input } in index {
-        if !known.contains_key(&input) {
-            let Some(path) = inputs.remove(&input) else { continue };
-            let bytes: Rc<[u8]> = files::read(&path)?.into();
-            known.insert(input.clone(), bytes);
+    let mut known: BTreeMap<String, Rc<[u8]>> = BTreeMap::new();
+    for Entry { input, .. } in index.entries() {
+        if let Some(path) = inputs.remove(input) {
+            known.insert(input.clone(), files::read(&path)?.into());
         }
-        let champion = Champion { rate: rate - rate / 10, input: Rc::clone(&known[&input]) };
-        search.add_champion(&probe, champion);
+    }
+    let champions = |entries: &[Entry]| -> Vec<Champion> {
+        let champion =
+            |entry: &Entry| Some(Champion { rate: aged(entry.rate), input: Rc::clone(known.get(&entry.input)?) });
+        entries.iter().filter_map(champion).collect()
+    };
+    search.fresh += aged(index.runs);
+    search.events += aged(index.events);
+    for champion in champions(&index.troubled) {
+        insert(&mut search.troubled, TROUBLED, champion);
+    }
+    for (name, Passes { passes, champions: entries }) in index.probes {
+        let probe = search.probes.entry(name).or_default();
+        probe.passes += aged(passes);
+        for champion in champions(&entries) {
+            insert(&mut probe.champions, CHAMPIONS, champion);
+        }
     }
     for path in inputs.into_values() {
         search.add_input(files::read(&path)?);
@@ -82,48 +118,65 @@ pub fn load(directory: &Path, search: &mut Search) -> Result<(), Error> {
 pub fn save(directory: &Path, search: &Search) -> Result<(), Error> {
     let path = directory.join(INDEX);
     let mut names = BTreeSet::new();
-    let mut index = Vec::new();
-    for (probe, champion) in search.champions() {
-        let input = format!("{:016x}", xxh3_64(&champion.input));
-        if names.insert(input.clone()) {
-            files::replace(&directory.join(&input), &champion.input)?;
+    let mut entries = |champions: &[Champion]| -> Result<Vec<Entry>, Error> {
+        let mut entries = Vec::with_capacity(champions.len());
+        for Champion { rate, input: bytes } in champions {
+            let input = format!("{:016x}", xxh3_64(bytes));
+            if names.insert(input.clone()) {
+                files::replace(&directory.join(&input), bytes)?;
+            }
+            entries.push(Entry { rate: *rate, input });
         }
-        index.push(Entry { probe: probe.to_owned(), rate: champion.rate, input });
+        Ok(entries)
+    };
+    let troubled = entries(&search.troubled)?;
+    let mut probes = BTreeMap::new();
+    for (name, probe) in &search.probes {
+        probes.insert(name.clone(), Passes { passes: probe.passes, champions: entries(&probe.champions)? });
     }
-    let before = if path.exists() { read_index(&path)? } else { Vec::new() };
+    let index = Index { runs: search.fresh, events: search.events, troubled, probes };
+    let before = if path.exists() { read_index(&path)? } else { Index::default() };
     let text = serde_json::to_vec_pretty(&index).expect("an index is valid JSON");
     files::replace(&path, &text)?;
     // The index no longer names them, so what is left after an error here is played again, and nothing is lost.
-    for old in before.into_iter().map(|entry| entry.input).collect::<BTreeSet<_>>().difference(&names) {
+    for old in before.entries().map(|entry| entry.input.clone()).collect::<BTreeSet<_>>().difference(&names) {
         files::remove(&directory.join(old))?;
     }
     Ok(())
 }
 
-fn read_index(path: &Path) -> Result<Vec<Entry>, Error> {
+/// What is read counts a tenth less.
+fn aged(count: u64) -> u64 {
+    count - count / 10
+}
+
+fn read_index(path: &Path) -> Result<Index, Error> {
     let malformed = |reason| Error::Malformed { path: path.to_path_buf(), reason };
-    let index: Vec<Entry> =
-        serde_json::from_slice(&files::read(path)?).map_err(|error| malformed(error.to_string()))?;
+    let index: Index = serde_json::from_slice(&files::read(path)?).map_err(|error| malformed(error.to_string()))?;
     // A name that leads elsewhere would be removed there once it is no champion any more.
     let plain = |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_hexdigit());
-    match index.iter().find(|entry| !plain(&entry.input)) {
-        Some(entry) => Err(malformed(format!("inputs are named by hexadecimal numbers, not {:?}", entry.input))),
-        None => Ok(index),
+    if let Some(entry) = index.entries().find(|entry| !plain(&entry.input)) {
+        return Err(malformed(format!("inputs are named by hexadecimal numbers, not {:?}", entry.input)));
     }
+    Ok(index)
 }
 
 #[cfg(test)]
 mod tests {
     use scenarios::{Overrides, expand};
 
+    use super::super::Input;
     use super::*;
 
     fn search() -> Search {
         Search::new(1, Overrides { ops: Some(20), ..Overrides::default() }, true)
     }
 
-    fn champions(search: &Search) -> Vec<(String, u64, Rc<[u8]>)> {
-        search.champions().map(|(probe, c)| (probe.to_owned(), c.rate, Rc::clone(&c.input))).collect()
+    /// All champions with their rates, after the name of their probe, and the troubled after none.
+    fn champions(search: &Search) -> Vec<(&str, u64, Rc<[u8]>)> {
+        let probes = search.probes.iter().map(|(name, probe)| (name.as_str(), &probe.champions));
+        let all = probes.chain([("", &search.troubled)]);
+        all.flat_map(|(name, champions)| champions.iter().map(move |c| (name, c.rate, Rc::clone(&c.input)))).collect()
     }
 
     #[test]
@@ -132,7 +185,7 @@ mod tests {
         let directory = directory.path();
         let mut first = search();
         for seed in 0..4 {
-            first.play(expand(seed));
+            first.play(Input { bytes: expand(seed), mutant: false });
         }
         save(directory, &first).unwrap();
         let files = files::list(directory).unwrap().len();
@@ -143,37 +196,45 @@ mod tests {
         let expected: Vec<_> =
             champions(&first).into_iter().map(|(probe, rate, input)| (probe, rate - rate / 10, input)).collect();
         assert_eq!(champions(&second), expected);
+        assert_eq!((second.fresh, second.events), (aged(4), aged(first.events)));
+        assert!(first.probes.iter().all(|(name, probe)| second.probes[name].passes == aged(probe.passes)));
         assert!(second.given.is_empty(), "inputs of the index are not played again");
 
         // Whoever is beaten leaves, with its file; what somebody else put there stays, and is played first.
         files::replace(&directory.join("by-hand"), b"bytes").unwrap();
-        let better: Vec<String> = champions(&second).into_iter().map(|(probe, ..)| probe).collect();
-        for probe in better {
-            for _ in 0..2 {
-                second.add_champion(&probe, Champion { rate: u64::MAX, input: expand(9).into() });
+        let mut beaten = false;
+        for champions in second.probes.values_mut().map(|probe| &mut probe.champions).chain([&mut second.troubled]) {
+            for _ in 0..TROUBLED {
+                beaten |= insert(
+                    champions,
+                    TROUBLED.min(champions.len()),
+                    Champion { rate: u64::MAX, input: expand(9).into() },
+                );
             }
         }
+        assert!(beaten);
         save(directory, &second).unwrap();
         let names: Vec<_> =
             files::list(directory).unwrap().into_iter().map(|path| path.file_name().unwrap().to_owned()).collect();
         assert_eq!(names.len(), 3, "{names:?}");
         let mut third = search();
         load(directory, &mut third).unwrap();
-        assert_eq!(third.next_input(), b"bytes");
+        assert_eq!(third.next_input().bytes, b"bytes");
     }
 
     #[test]
     fn an_index_that_is_none_is_refused() {
         let directory = tempfile::tempdir().unwrap();
+        let index = |entry| format!(r#"{{"runs": 1, "events": 1, "troubled": [{entry}], "probes": {{}}}}"#);
         let refused = |text: &str, reason: &str| {
             files::replace(&directory.path().join(INDEX), text.as_bytes()).unwrap();
             let error = load(directory.path(), &mut search()).unwrap_err().to_string();
             assert!(error.contains(INDEX) && error.contains(reason), "{error}");
         };
         refused("[", "EOF");
-        refused(r#"[{"probe": "p", "rate": -1, "input": "0"}]"#, "column 26");
-        refused(r#"[{"probe": "p", "rate": 1, "input": "../../trace"}]"#, "hexadecimal");
-        files::replace(&directory.path().join(INDEX), br#"[{"probe": "p", "rate": 1, "input": "12"}]"#).unwrap();
+        refused(&index(r#"{"rate": -1, "input": "0"}"#), "`-1`");
+        refused(&index(r#"{"rate": 1, "input": "../../trace"}"#), "hexadecimal");
+        files::replace(&directory.path().join(INDEX), index(r#"{"rate": 1, "input": "12"}"#).as_bytes()).unwrap();
         let mut search = search();
         load(directory.path(), &mut search).unwrap();
         assert_eq!(champions(&search), []);

@@ -3,10 +3,16 @@
 //! Scenarios are bytes ([`scenarios::expand`]), as for a fuzzer. Each run gives *features*: how often it passed each probe
 //! for the number of its events, and the abstract states that the cluster was in (who leads or campaigns, how far terms,
 //! logs and commits are apart). A probe is a near miss: a scenario that passes it again and again gives a bug beside it as many
-//! chances, and the shape of a scenario is inherited, while one run's luck is not. So the search keeps, for each probe, the
-//! *champions* that passed it at the highest rate, and for each state that few runs had, the shortest run. Three of four
-//! runs are made from those: by other dice for the most part, by taking over a whole region (the network, the faults, the
-//! options) or a single fault from another one, or by a few random bytes. The rest are fresh seeds.
+//! chances, and the shape of a scenario is inherited, while one run's luck is not. So the search keeps three kinds of runs:
+//! for each probe, the *champions* that passed it at the highest rate; the *troubled*, which passed many probes more often than
+//! other runs do, since most bugs need several things to go wrong together; and for each state that few runs had, the shortest
+//! one. In the end three of four runs are made from those: by other dice for the most part, by taking over a whole region (the
+//! network, the faults, the options) or a single fault from another one, or by a few random bytes. The rest are fresh seeds.
+//!
+//! Only runs that were not made from others become champions or troubled. A search that breeds them for their rates ends
+//! with universes that pass probes and do little else: it found six times fewer failures of reads without a quorum than one
+//! that does not breed, and half as many as fresh seeds did.
+//!
 //! All is decided by the first seed and the [`corpus`]: the same search always plays the same universes.
 //!
 //! A search that begins with nothing has to learn first, which takes it longer than most bugs take fresh seeds: what it has
@@ -32,8 +38,17 @@ use crate::universe::Watch;
 const FAULT: usize = scenarios::FAULT_RECORD;
 const FAULTS_HEADER: usize = scenarios::FAULTS_HEADER;
 
+/// Rates are counted for so many events.
+const UNIT: u64 = 1_000_000_000;
+
 /// How many champions a probe has.
 const CHAMPIONS: usize = 2;
+
+/// How many runs are troubled.
+const TROUBLED: usize = 48;
+
+/// After so many fresh seeds, three of four runs are made from others; the fewer it knows, the fewer.
+const KNOWN: u64 = 2_400;
 
 /// A state is rare when fewer than one of so many runs had it.
 const RARE: u64 = 20;
@@ -47,10 +62,13 @@ pub struct Search {
     next_seed: u64,
     overrides: Overrides,
     runs: u64,
-    /// The events of all runs.
+    /// The runs that were not made from others, and their events.
+    fresh: u64,
     events: u64,
-    /// By probe, the best first.
-    champions: BTreeMap<String, Vec<Champion>>,
+    /// By probe.
+    probes: BTreeMap<String, Probe>,
+    /// The most troubled first.
+    troubled: Vec<Champion>,
     states: BTreeMap<u64, State>,
     /// Inputs that come before all others.
     given: Vec<Vec<u8>>,
@@ -58,10 +76,20 @@ pub struct Search {
     guided: bool,
 }
 
-/// An input whose run passed a probe often.
+/// What is known of a probe.
+#[derive(Default)]
+struct Probe {
+    /// How often all runs passed it that were not made from others.
+    passes: u64,
+    /// The best first.
+    champions: Vec<Champion>,
+}
+
+/// An input whose run passed a probe often, or many.
 #[derive(Clone)]
 pub struct Champion {
-    /// How often, for a thousand million events and half a mean run more: a short run that passed it once is none.
+    /// How often, for [`UNIT`] events and half a mean run more: a short run that passed it once is none. Of a
+    /// troubled run, a sum over all probes: how many times the mean rate, as a logarithm.
     pub rate: u64,
     /// The bytes of the run.
     pub input: Rc<[u8]>,
@@ -75,6 +103,14 @@ struct State {
     events: u64,
     /// The bytes of that run.
     input: Rc<[u8]>,
+}
+
+/// What is to be played.
+pub struct Input {
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    /// Whether it was made from an earlier one.
+    pub mutant: bool,
 }
 
 /// One run of a search.
@@ -95,17 +131,20 @@ impl Search {
             next_seed: seed,
             overrides,
             runs: 0,
+            fresh: 0,
             events: 0,
-            champions: BTreeMap::new(),
+            probes: BTreeMap::new(),
+            troubled: Vec::new(),
             states: BTreeMap::new(),
             given: Vec::new(),
             guided,
         }
     }
 
-    /// How many inputs are champions, and how many states were seen.
+    /// How many inputs are kept for what their runs passed, and how many states were seen.
     pub fn progress(&self) -> (usize, usize) {
-        let inputs: BTreeSet<&Rc<[u8]>> = self.champions().map(|(_, champion)| &champion.input).collect();
+        let champions = self.probes.values().flat_map(|probe| &probe.champions);
+        let inputs: BTreeSet<&Rc<[u8]>> = champions.chain(&self.troubled).map(|champion| &champion.input).collect();
         (inputs.len(), self.states.len())
     }
 
@@ -114,61 +153,38 @@ impl Search {
         self.given.push(input);
     }
 
-    /// Begins with a champion of an earlier search.
-    pub fn add_champion(&mut self, probe: &str, champion: Champion) -> bool {
-        if !self.champions.contains_key(probe) {
-            self.champions.insert(probe.to_owned(), Vec::with_capacity(CHAMPIONS + 1));
+    /// What the next run plays.
+    pub fn next_input(&mut self) -> Input {
+        if let Some(bytes) = self.given.pop() {
+            return Input { bytes, mutant: false };
         }
-        let champions = self.champions.get_mut(probe).expect("it was just put there");
-        let place = champions.partition_point(|other| other.rate >= champion.rate);
-        if place >= CHAMPIONS {
-            return false;
-        }
-        champions.insert(place, champion);
-        champions.truncate(CHAMPIONS);
-        true
-    }
-
-    /// All champions, with their probes.
-    pub fn champions(&self) -> impl Iterator<Item = (&str, &Champion)> {
-        self.champions
-            .iter()
-            .flat_map(|(probe, champions)| champions.iter().map(move |champion| (probe.as_str(), champion)))
-    }
-
-    /// The bytes of the next run.
-    pub fn next_input(&mut self) -> Vec<u8> {
-        if let Some(input) = self.given.pop() {
-            return input;
-        }
-        if !self.guided || below(&mut self.dice, 4) == 0 {
+        if !self.guided || below(&mut self.dice, KNOWN + KNOWN / 3) >= self.fresh.min(KNOWN) {
             return self.fresh();
         }
         let (Some(input), Some(other)) = (self.pick(), self.pick()) else { return self.fresh() };
-        let mut input = input.to_vec();
+        let mut bytes = input.to_vec();
         let other = if below(&mut self.dice, 4) == 0 { expand(self.dice.draw()) } else { other.to_vec() };
-        mutate(&mut self.dice, &mut input, &other);
-        input
+        mutate(&mut self.dice, &mut bytes, &other);
+        Input { bytes, mutant: true }
     }
 
-    fn fresh(&mut self) -> Vec<u8> {
+    fn fresh(&mut self) -> Input {
         let seed = self.next_seed;
         self.next_seed = self.next_seed.wrapping_add(1);
-        expand(seed)
+        Input { bytes: expand(seed), mutant: false }
     }
 
-    /// Plays some bytes, and learns from it.
-    pub fn play(&mut self, input: Vec<u8>) -> Found {
-        let (scenario, report) = play(&input, &self.overrides);
+    /// Plays something, and learns from it.
+    pub fn play(&mut self, input: Input) -> Found {
+        let (scenario, report) = play(&input.bytes, &self.overrides);
         let new = self.learn(input, &report);
         Found { scenario, report, new }
     }
 
     /// Learns from a run: how many of its features are new.
-    pub fn learn(&mut self, input: Vec<u8>, report: &Report) -> usize {
-        let (input, events): (Rc<[u8]>, u64) = (input.into(), report.counts.events);
+    pub fn learn(&mut self, Input { bytes, mutant }: Input, report: &Report) -> usize {
+        let (input, events): (Rc<[u8]>, u64) = (bytes.into(), report.counts.events);
         self.runs += 1;
-        self.events += events;
         let mut new = 0;
         for &state in &report.states {
             let state = self.states.entry(state).or_insert_with(|| {
@@ -180,23 +196,40 @@ impl Search {
                 (state.events, state.input) = (events, Rc::clone(&input));
             }
         }
-        let length = (events + self.events / self.runs / 2).max(1);
-        for (probe, passed) in &report.probes {
-            let rate = passed.saturating_mul(1_000_000_000) / length;
-            new += usize::from(self.add_champion(probe, Champion { rate, input: Rc::clone(&input) }));
+        if mutant {
+            return new;
         }
-        new
+        self.fresh += 1;
+        self.events += events;
+        let length = (events + self.events / self.fresh / 2).max(1);
+        let mut trouble = 0;
+        for (name, passed) in &report.probes {
+            let rate = passed.saturating_mul(UNIT) / length;
+            let probe = match self.probes.get_mut(name) {
+                Some(probe) => probe,
+                None => self.probes.entry(name.clone()).or_default(),
+            };
+            probe.passes += passed;
+            new += usize::from(insert(&mut probe.champions, CHAMPIONS, Champion { rate, input: Rc::clone(&input) }));
+            let mean = probe.passes.saturating_mul(UNIT) / self.events.max(1);
+            trouble += times(rate, mean);
+        }
+        new + usize::from(insert(&mut self.troubled, TROUBLED, Champion { rate: trouble, input }))
     }
 
-    /// Bytes that are worth changing: for the most part the champion of some probe, else a run with a rare state.
+    /// Bytes that are worth changing: a troubled run for the most part, or the champion of some probe, or a run with a rare
+    /// state.
     fn pick(&mut self) -> Option<Rc<[u8]>> {
-        if below(&mut self.dice, 8) == 0 {
-            return self.pick_rare();
-        }
-        let probe = below(&mut self.dice, (self.champions.len() as u64).max(1)) as usize;
-        let champions = self.champions.values().nth(probe)?;
-        let place = below(&mut self.dice, champions.len() as u64) as usize;
-        Some(Rc::clone(&champions[place].input))
+        let champions = match below(&mut self.dice, 8) {
+            0 => return self.pick_rare(),
+            1..4 => {
+                let probe = below(&mut self.dice, (self.probes.len() as u64).max(1)) as usize;
+                &self.probes.values().nth(probe)?.champions
+            }
+            _ => &self.troubled,
+        };
+        let place = below(&mut self.dice, (champions.len() as u64).max(1)) as usize;
+        champions.get(place).map(|champion| Rc::clone(&champion.input))
     }
 
     /// The bytes of a rare state: of some at random, the rarest.
@@ -208,6 +241,22 @@ impl Search {
         let places = (0..CANDIDATES).map(|_| below(&mut self.dice, rare.len() as u64) as usize);
         places.map(|place| rare[place]).min_by_key(|state| state.runs).map(|state| Rc::clone(&state.input))
     }
+}
+
+/// Puts a champion among the `most` best, if it is one of them. Of equal ones, the first stay.
+fn insert(champions: &mut Vec<Champion>, most: usize, champion: Champion) -> bool {
+    let place = champions.partition_point(|other| other.rate >= champion.rate);
+    if place >= most {
+        return false;
+    }
+    champions.insert(place, champion);
+    champions.truncate(most);
+    true
+}
+
+/// How many times the mean a rate is, as a logarithm: 0 below an eighth of it, and 1 more for every doubling.
+fn times(rate: u64, mean: u64) -> u64 {
+    (rate.saturating_mul(8) / mean.max(1)).checked_ilog2().map_or(0, |log| u64::from(log) + 1)
 }
 
 /// Plays the scenario of some bytes, with its features.

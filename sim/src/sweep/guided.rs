@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use scenarios::Scenario;
 
 use super::{Failure, Options, Part, Summary, cores, progress_bar};
-use crate::guided::{self, Search, corpus};
+use crate::guided::{self, Input, Search, corpus};
 use crate::host::WallClock;
 use crate::report::Report;
 use crate::trace::{self, Trace};
@@ -41,7 +41,7 @@ pub fn sweep_guided(options: &Options) -> Result<Summary, Error> {
     }
     while summary.played < total && options.time_limit.is_none_or(|limit| clock.elapsed() < limit) {
         let count = BATCH.min((total - summary.played) as usize);
-        let inputs: Vec<Vec<u8>> = (0..count).map(|_| search.next_input()).collect();
+        let inputs: Vec<Input> = (0..count).map(|_| search.next_input()).collect();
         let next = AtomicUsize::new(0);
         let mut results: Vec<(usize, Scenario, Report)> = std::thread::scope(|scope| {
             let play = || {
@@ -49,7 +49,7 @@ pub fn sweep_guided(options: &Options) -> Result<Summary, Error> {
                 loop {
                     let place = next.fetch_add(1, Ordering::Relaxed);
                     let Some(input) = inputs.get(place) else { return played };
-                    let (scenario, report) = guided::play(input, &options.overrides);
+                    let (scenario, report) = guided::play(&input.bytes, &options.overrides);
                     played.push((place, scenario, report));
                 }
             };
