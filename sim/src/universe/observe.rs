@@ -2,7 +2,7 @@
 
 use checkers::Violation;
 use engine::disk::Disk;
-use engine::node::{Node, Ready};
+use engine::node::{Decided, Node, Ready};
 use engine::raft::{Entry, Payload, Role};
 use engine::storage::Storage;
 use scenarios::When;
@@ -61,17 +61,16 @@ impl Universe {
         if let Some((last, _)) = ready.applied.last() {
             let mut monitor = self.monitor.borrow_mut();
             let mut result = monitor.committed(id, raft.commit_index());
-            for &(index, outcome) in &ready.applied {
-                result = result.and_then(|()| monitor.applied(id, index, outcome));
+            let mut decided = 0;
+            for (index, outcome) in &ready.applied {
+                let digest = Decided::digest(outcome.as_ref());
+                result = result.and_then(|()| monitor.applied(id, *index, digest));
+                decided ^= digest;
             }
             drop(monitor);
             self.judge(result, node.id());
-            self.event(
-                event::APPLY,
-                &[u64::from(node.id()), *last, ready.applied.iter().fold(0, |sum, (_, o)| sum ^ o)],
-            );
+            self.event(event::APPLY, &[u64::from(node.id()), *last, decided]);
             self.node(node.id()).applied.set(*last);
-            let decided = ready.applied.iter().fold(0, |sum, (_, o)| sum ^ o);
             self.film(Some(node.id()), || What::Applies { last: *last, decided });
             self.happened(|when| matches!(when, When::Applied { node: n, index } if n == node.id() && index <= *last));
         }
