@@ -52,6 +52,7 @@ impl Universe {
             let result = monitor.appended(id, first, entries).and_then(|()| monitor.persisted(id, last));
             drop(monitor);
             self.judge(result, node.id());
+            self.film_stored(node.id(), raft.entries(first, last));
             let slot = self.node(node.id());
             if last >= slot.forgotten.get() {
                 slot.forgotten.set(0);
@@ -61,17 +62,23 @@ impl Universe {
         if let Some((last, _)) = ready.applied.last() {
             let mut monitor = self.monitor.borrow_mut();
             let mut result = monitor.committed(id, raft.commit_index());
-            let mut decided = 0;
-            for (index, outcome) in &ready.applied {
-                let digest = Decided::digest(outcome.as_ref());
+            let mut together = 0;
+            for (index, decided) in &ready.applied {
+                let digest = Decided::digest(decided.as_ref());
                 result = result.and_then(|()| monitor.applied(id, *index, digest));
-                decided ^= digest;
+                together ^= digest;
             }
             drop(monitor);
             self.judge(result, node.id());
-            self.event(event::APPLY, &[u64::from(node.id()), *last, decided]);
+            self.event(event::APPLY, &[u64::from(node.id()), *last, together]);
             self.node(node.id()).applied.set(*last);
-            self.film(Some(node.id()), || What::Applies { last: *last, decided });
+            if self.camera.borrow().is_some() {
+                for (index, decided) in &ready.applied {
+                    for entry in raft.entries(*index, *index) {
+                        self.film_applied(node.id(), entry, decided.as_ref());
+                    }
+                }
+            }
             self.happened(|when| matches!(when, When::Applied { node: n, index } if n == node.id() && index <= *last));
         }
         if self.node(node.id()).wanted.replace(false) {
