@@ -46,6 +46,9 @@ const FEW_OPERATIONS: usize = 60;
 /// With what a line of evidence begins that names the one operation that makes a history illegal.
 const STUCK: &str = "cannot be placed: ";
 
+/// With what it begins that an operation was stale.
+const STALE: &str = "it read at";
+
 /// How many operations of which the state machine decided wrongly are blamed when none has to do with the evidence.
 const FEW_WRONG: usize = 3;
 
@@ -78,7 +81,14 @@ impl Account {
         let names = Names::new(film, &told);
         let finding = finding.map(|finding| names::finding(finding, &told));
         let film: Vec<Event> = film.iter().map(|event| names.event(event)).collect();
-        let blamed = finding.as_ref().map_or_else(BTreeMap::new, |finding| blame(&film, &told, finding));
+        let mut blamed = finding.as_ref().map_or_else(BTreeMap::new, |finding| blame(&film, &told, finding));
+        for operation in &told {
+            if let Some(why) = blamed.get_mut(&operation.id)
+                && let Some(stale) = stale(&film, operation)
+            {
+                let _ = write!(why, "; {stale}");
+            }
+        }
         let mut account = Self { film, told, finding, blamed, decisive: None, names };
         account.decisive = account.decide();
         account.thin_probes();
@@ -108,13 +118,17 @@ impl Account {
         let stuck = finding.evidence.iter().find(|line| line.starts_with(STUCK));
         let blamed = self.told.iter().filter(|told| self.blamed.contains_key(&told.id));
         let answered = blamed.filter(|told| stuck.is_none_or(|line| mentions(line, told.id)));
-        let last = answered.filter_map(|told| Some((told.complete?, told))).max_by_key(|(complete, _)| *complete);
+        // Of those that were answered, one that was stale is the one; else the evidence is complete with the last.
+        let answered = answered.filter_map(|told| Some((told.complete?, told)));
+        let last = answered.max_by_key(|(complete, told)| (self.blamed[&told.id].contains(STALE), *complete));
         let Some((at_ns, Told { id, client, name, outcome, text, .. })) = last else {
             let (at_ns, event) = (finding.time_us * 1_000, finding.event);
             return Some(Decisive { at_ns, event, text: finding.message.clone() });
         };
         let outcome = format!("{outcome:?}").to_lowercase();
-        let text = format!("client {client} has the answer to T{id}, {name}, {outcome}: {text}");
+        let stale = self.blamed[id].find(STALE).map_or("", |at| &self.blamed[id][at..]);
+        let why = if stale.is_empty() { String::new() } else { format!(" ({stale})") };
+        let text = format!("client {client} has the answer to T{id}, {name}, {outcome}: {text}{why}");
         Some(Decisive { at_ns, event: self.event_at(at_ns), text })
     }
 
@@ -274,6 +288,45 @@ fn blame(film: &[Event], told: &[Told], finding: &Finding) -> BTreeMap<u64, Stri
     blamed
 }
 
+/// How an operation was stale, if it was: it read at a position before one that was committed when it began. Reads of the
+/// past are that on purpose.
+fn stale(film: &[Event], operation: &Told) -> Option<String> {
+    let Told { name, invoke, complete, outcome, snapshot, .. } = operation;
+    let (snapshot, complete) = ((*snapshot)?, (*complete)?);
+    if *outcome != Outcome::Ok || name.contains("as of") {
+        return None;
+    }
+    let before = film.iter().take_while(|event| event.at_ns <= *invoke);
+    let committed = before.filter_map(|event| match event.what {
+        What::Log { commit, .. } if commit > snapshot => Some((commit, event)),
+        _ => None,
+    });
+    // The first node to have committed the most of it.
+    let (commit, event) = committed.reduce(|most, next| if next.0 > most.0 { next } else { most })?;
+    let mut text = format!(
+        "{STALE} {snapshot}, though n{} had committed {commit} at {}, before it began",
+        event.node?,
+        moment(event.at_ns)
+    );
+    let mut leading = BTreeMap::new();
+    let mut most = BTreeMap::new();
+    for event in film.iter().take_while(|event| event.at_ns <= complete) {
+        match (&event.what, event.node) {
+            (What::Role { role, term }, Some(node)) if role == "leader" => drop(leading.insert(node, *term)),
+            (What::Role { .. } | What::Stops { .. }, Some(node)) => drop(leading.remove(&node)),
+            _ => continue,
+        }
+        if event.at_ns <= *invoke || leading.len() > most.len() {
+            most.clone_from(&leading);
+        }
+    }
+    if most.len() > 1 {
+        let leaders = most.iter().map(|(node, term)| format!("n{node} (term {term})")).collect::<Vec<_>>();
+        let _ = write!(text, "; meanwhile each of {} believed that it led", leaders.join(" and "));
+    }
+    Some(text)
+}
+
 /// The sentence for an event, if it deserves one.
 pub(crate) fn sentence(event: &Event) -> Option<String> {
     let node = event.node.map(|node| format!("n{node}")).unwrap_or_default();
@@ -366,6 +419,23 @@ mod tests {
         assert_eq!(decisive(&["T1 and T2", "then T3"]), Some(350));
         assert_eq!(decisive(&["T2", "cannot be placed: client 1 [100, 150] Read"]), Some(150));
         assert_eq!(decisive(&[]), Some(9_000));
+    }
+
+    #[test]
+    fn a_stale_read_is_told_with_who_led() {
+        let event = |at_ns: u64, node: u8, what: What| Event { n: at_ns, at_ns, node: Some(node), what };
+        let leads = |term: u64| What::Role { role: "leader".into(), term };
+        let log = |commit: u64| What::Log { last: 9, commit, applied: 0, term: 1 };
+        let film = [event(10, 1, leads(1)), event(20, 2, leads(2)), event(30, 2, log(5)), event(110, 2, log(7))];
+        let read = |snapshot: u64| Told { snapshot: Some(snapshot), ..told(1, "0 is 7") };
+        let words = "it read at 4, though n2 had committed 5 at 0.000000 s, before it began; \
+                     meanwhile each of n1 (term 1) and n2 (term 2) believed that it led";
+        assert_eq!(stale(&film, &read(4)).as_deref(), Some(words));
+        assert_eq!(stale(&film, &read(5)), None);
+        assert_eq!(stale(&film, &Told { name: "read all as of", ..read(4) }), None);
+        let account = Account::new(&film, vec![read(4), told(2, "0 := 8")], Some(&finding("T1 and T2", &[])));
+        let decisive = account.decisive.unwrap();
+        assert!(decisive.at_ns == 150 && decisive.text.contains(words), "{decisive:?}");
     }
 
     #[test]
