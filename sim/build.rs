@@ -1,5 +1,6 @@
 //! Refuses to build without `--cfg madsim`, and records the source revision for verdicts and traces.
 
+use std::path::Path;
 use std::process::Command;
 
 fn main() {
@@ -10,17 +11,19 @@ fn main() {
              replaces it: unset RUSTFLAGS, or add `--cfg madsim` to it"
         );
     }
-    // The revision changes with a commit (the reflog grows) and with a checkout (HEAD changes).
-    for path in ["../.git/HEAD", "../.git/logs/HEAD"] {
-        if std::path::Path::new(path).exists() {
+    // The revision changes with a commit (the reflog grows) and with a checkout (HEAD changes). Git knows where they are: in a
+    // worktree that is not below `.git`.
+    for name in ["HEAD", "logs/HEAD"] {
+        if let Some(path) = git(&["rev-parse", "--git-path", name]).filter(|path| Path::new(path).exists()) {
             println!("cargo::rerun-if-changed={path}");
         }
     }
-    let revision = Command::new("git")
-        .args(["rev-parse", "--short=7", "HEAD"])
-        .output()
-        .ok()
-        .filter(|output| output.status.success())
-        .and_then(|output| String::from_utf8(output.stdout).ok());
-    println!("cargo::rustc-env=ORRERY_REVISION={}", revision.as_deref().map_or("unknown", str::trim));
+    let revision = git(&["rev-parse", "--short=7", "HEAD"]);
+    println!("cargo::rustc-env=ORRERY_REVISION={}", revision.as_deref().unwrap_or("unknown"));
+}
+
+/// What git answers, if it is there and the source is a repository.
+fn git(arguments: &[&str]) -> Option<String> {
+    let output = Command::new("git").args(arguments).output().ok().filter(|output| output.status.success())?;
+    String::from_utf8(output.stdout).ok().map(|answer| answer.trim().to_string())
 }

@@ -322,29 +322,6 @@ impl FaultKind {
         }
     }
 
-    /// The nodes that it names.
-    pub fn nodes(&self) -> Vec<u8> {
-        match self {
-            Self::Crash { node, .. }
-            | Self::Restart { node }
-            | Self::Pause { node, .. }
-            | Self::DiskStall { node, .. }
-            | Self::DiskErrors { node, .. }
-            | Self::CrashLoop { node, .. }
-            | Self::ClockJump { node, .. }
-            | Self::DiskFull { node, .. }
-            | Self::Rot { node, .. }
-            | Self::LoseSector { node, .. }
-            | Self::Misdirect { node, .. }
-            | Self::Wipe { node, .. }
-            | Self::SaveImage { node }
-            | Self::RestoreImage { node, .. } => vec![*node],
-            Self::Swizzle { cut, .. } => cut.clone(),
-            Self::Partition { shape, .. } => shape.nodes(),
-            Self::Heal | Self::ShortReigns { .. } | Self::LatencySpike { .. } | Self::LoseKind { .. } => Vec::new(),
-        }
-    }
-
     /// How long it lasts, if it does not happen at once.
     pub fn for_us(&self) -> Option<u64> {
         match self {
@@ -437,27 +414,6 @@ pub enum Partition {
         /// How long it is away at a time.
         open_us: u64,
     },
-}
-
-impl Partition {
-    /// The nodes that it names.
-    pub fn nodes(&self) -> Vec<u8> {
-        let mut nodes: BTreeSet<u8> = BTreeSet::new();
-        match self {
-            Self::Halves { left, right } | Self::OneWay { from: left, to: right } => {
-                nodes.extend(left.nodes.union(&right.nodes));
-            }
-            Self::Isolate { node, .. } => drop(nodes.insert(*node)),
-            Self::Bridge { node, left, right } => {
-                nodes.insert(*node);
-                nodes.extend(left.nodes.union(&right.nodes));
-            }
-            Self::Ring { nodes: ring } => nodes.extend(ring),
-            Self::ClientSide { nodes: named, .. } => nodes.extend(named),
-            Self::Flapping { shape, .. } => return shape.nodes(),
-        }
-        nodes.into_iter().collect()
-    }
 }
 
 impl fmt::Display for Side {

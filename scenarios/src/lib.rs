@@ -14,6 +14,7 @@ mod fate;
 mod fault;
 mod judge;
 mod recorder;
+mod renumber;
 mod scenario;
 pub mod streams;
 mod summary;

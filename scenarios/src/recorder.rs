@@ -115,10 +115,7 @@ impl Recorder {
             let Transaction { client, invoke, complete, outcome, snapshot, commit, ref operations, .. } =
                 attempt.transaction;
             let text = match &attempt.register {
-                Some((key, asked, answer)) => {
-                    let answer = answer.as_ref().map_or("?".to_owned(), |answer| format!("{answer:?}"));
-                    format!("row {key}: {asked:?} → {answer}")
-                }
+                Some((key, asked, answer)) => call(*key, asked, answer.as_ref()),
                 None => operations.iter().map(micro).collect::<Vec<_>>().join(", "),
             };
             Told { id, client, name: attempt.name, invoke, complete, outcome, text, snapshot, commit }
@@ -210,6 +207,26 @@ fn micro(micro: &Micro) -> String {
         Micro::Append { key, element } => format!("list {key} += {element}"),
         Micro::ReadRows { predicate, rows } => format!("rows that are {predicate:?}: {rows:?}"),
     }
+}
+
+/// What was asked of a row, and answered.
+fn call(row: u64, asked: &Op, answer: Option<&Ret>) -> String {
+    let asked = match (asked, answer) {
+        (Op::Read, Some(Ret::Value(Some(value)))) => return format!("{row} is {value}"),
+        (Op::Read, Some(Ret::Value(None))) => return format!("{row} is nothing"),
+        (Op::Read, _) => format!("reads {row}"),
+        (Op::Write(value), _) => format!("{row} := {value}"),
+        (Op::CompareAndSet { from, to }, _) => format!("if {row} is {from}, {row} := {to}"),
+        (Op::Insert(value), _) => format!("inserts {row} := {value}"),
+        (Op::Delete, _) => format!("deletes {row}"),
+    };
+    let answer = match answer {
+        Some(Ret::Changed(true)) => "which changed it",
+        Some(Ret::Changed(false)) => "which changed nothing",
+        Some(Ret::Value(_)) => "which answered with a value",
+        None => "without an answer",
+    };
+    format!("{asked}, {answer}")
 }
 
 impl Stats {

@@ -9,7 +9,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 /// The version of the film's format.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// One event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,11 +83,26 @@ pub enum What {
         /// The term.
         term: u64,
     },
-    /// The node applied entries.
+    /// The node is the first to store an entry of the log.
+    Entry {
+        /// Its index.
+        index: u64,
+        /// Its term.
+        term: u64,
+        /// What it is.
+        text: String,
+    },
+    /// The node applies an entry.
     Applies {
-        /// The last one.
-        last: u64,
-        /// A hash of what they decided.
+        /// Its index.
+        index: u64,
+        /// What it is.
+        entry: String,
+        /// What that comes to.
+        ruling: String,
+        /// Whether no right state machine decides so.
+        wrong: bool,
+        /// A hash of what it decided.
         decided: u64,
     },
     /// The node's time stands still.
@@ -112,10 +127,12 @@ pub enum What {
         /// What.
         text: String,
     },
-    /// A rare place in the code was passed for the first time.
+    /// A rare place in the code was passed.
     Probe {
         /// Its name.
         name: String,
+        /// How often so far, with this time.
+        count: u64,
     },
     /// Anything else that is worth a line.
     Note {
@@ -144,12 +161,14 @@ impl fmt::Display for What {
             Self::Log { last, commit, applied, term } => {
                 write!(f, "log up to {last}, commit {commit}, applied {applied}, term {term}")
             }
-            Self::Applies { last, decided } => write!(f, "applies up to {last}, deciding {decided:016x}"),
+            Self::Entry { index, term, text } => write!(f, "has entry {index} of term {term} first: {text}"),
+            Self::Applies { index, entry, ruling, .. } => write!(f, "applies entry {index}, {entry}: {ruling}"),
             Self::Pauses => write!(f, "stands still"),
             Self::Resumes => write!(f, "goes on"),
             Self::Fault { text, .. } => write!(f, "fault: {text}"),
             Self::Disk { text } => write!(f, "disk: {text}"),
-            Self::Probe { name } => write!(f, "first time: {name}"),
+            Self::Probe { name, count: 1 } => write!(f, "first time: {name}"),
+            Self::Probe { name, count } => write!(f, "time {count}: {name}"),
             Self::Note { text } => write!(f, "{text}"),
             Self::Violation { text } => write!(f, "broken: {text}"),
         }

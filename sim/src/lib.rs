@@ -6,6 +6,7 @@
 
 pub mod cli;
 pub mod clock;
+mod compare;
 pub mod digest;
 pub mod disk;
 pub mod draw;
@@ -17,6 +18,7 @@ pub mod html;
 pub mod inspect;
 mod logging;
 mod migrate;
+mod names;
 pub mod narrate;
 pub mod network;
 mod play;

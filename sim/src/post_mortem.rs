@@ -5,23 +5,22 @@ use std::path::Path;
 use std::time::Duration;
 
 use checkers::history::Outcome;
+use indicatif::{ProgressBar, ProgressStyle};
 use scenarios::{Scenario, Told};
 
+use crate::compare::{compare, same_names};
 use crate::files;
 use crate::film::{Event, What};
 use crate::host::WallClock;
-use crate::html::{self, Comparison, Edge, Operation};
-use crate::narrate::{is_blamed, moment, narrate};
-use crate::play::{play, watch};
+use crate::html::{self, Edge, Operation};
+use crate::narrate::Account;
+use crate::play::{Footage, play, watch};
 use crate::trace::Trace;
 use crate::universe::Watch;
 use crate::verdict::{Finding, REVISION, Verdict};
 
 /// How long to look for a run that passes.
 const SEARCH: Duration = Duration::from_secs(10);
-
-/// How many lines of a comparison are kept.
-const LINES: usize = 14;
 
 /// Plays a scenario and writes its post-mortem to a file. `replay` is the command that plays it again.
 pub fn write(scenario: &Scenario, replay: &str, out: &Path) -> anyhow::Result<Verdict> {
@@ -39,44 +38,49 @@ pub fn report(path: &Path, out: &Path) -> anyhow::Result<Verdict> {
 
 /// The page for a scenario, and how it ended.
 fn page(scenario: &Scenario, replay: &str) -> (String, Verdict) {
-    let (report, footage) = watch(scenario, Watch { film: true, ..Watch::default() });
-    let told = footage.record.told();
-    let finding = report.outcome.finding();
-    let found = finding.cloned().unwrap_or_else(Finding::nothing);
-    let story = narrate(&footage.film, &told, finding);
-    let passing = finding.and_then(|_| nearest(scenario)).map(|(what, other)| compare(what, &footage.film, &other));
+    let (report, footage) = watch(scenario, FILM);
+    let account = Account::new(&footage.film, footage.record.told(), report.outcome.finding());
+    let passing = account.finding.as_ref().and_then(|_| nearest(scenario)).map(|Passing { what, footage, without }| {
+        let told = same_names(&account.told, footage.record.told(), without);
+        compare(what, &account, &Account::new(&footage.film, told, None))
+    });
+    let found = account.finding.clone().unwrap_or_else(Finding::nothing);
     let page = html::Report {
         title: format!("universe {}: {}", scenario.seed, report.outcome.signature()),
         seed: scenario.seed,
         revision: REVISION.to_string(),
         replay: replay.to_string(),
         verdict_line: report.outcome.line(scenario.seed),
-        passed: finding.is_none(),
+        passed: account.finding.is_none(),
         class: report.outcome.class().to_string(),
         checker: found.checker,
         anomaly: found.anomaly,
         message: found.message,
-        cycle: cycle(&found.evidence, &told),
+        cycle: cycle(&found.evidence, &account.told),
         evidence: found.evidence,
         found_event: found.event,
         found_ns: found.time_us * 1_000,
         found_node: found.node,
         drawn: scenario.summary(),
-        story,
+        story: account.story(),
+        decisive: account.decisive.clone(),
         nodes: scenario.nodes,
         clients: scenario.clients.iter().map(|client| client.id).collect(),
-        end_ns: footage.film.last().map_or(0, |event| event.at_ns).max(report.counts.virtual_us * 1_000),
-        phases: phases(&footage.film),
-        operations: told.iter().map(|told| operation(told, finding)).collect(),
-        events: footage.film.into_iter().filter(|event| !is_echo(&event.what)).collect(),
+        end_ns: account.film.last().map_or(0, |event| event.at_ns).max(report.counts.virtual_us * 1_000),
+        phases: phases(&account.film),
+        operations: account.told.iter().map(|told| operation(told, &account)).collect(),
+        events: account.film.into_iter().filter(|event| !is_echo(&event.what)).collect(),
         passing,
     };
     (html::render(&page), report.outcome)
 }
 
+/// Played on film.
+const FILM: Watch = Watch { film: true, decisions: false, states: false };
+
 /// What says nothing that another event does not say.
 fn is_echo(what: &What) -> bool {
-    matches!(what, What::Arrives { .. } | What::Applies { .. })
+    matches!(what, What::Arrives { .. })
 }
 
 fn phases(film: &[Event]) -> Vec<(u64, String)> {
@@ -85,7 +89,7 @@ fn phases(film: &[Event]) -> Vec<(u64, String)> {
     [(0, "safety".to_string())].into_iter().chain(peace).collect()
 }
 
-fn operation(told: &Told, finding: Option<&Finding>) -> Operation {
+fn operation(told: &Told, account: &Account) -> Operation {
     let outcome = match told.outcome {
         Outcome::Ok => "ok",
         Outcome::Failed => "failed",
@@ -101,7 +105,8 @@ fn operation(told: &Told, finding: Option<&Finding>) -> Operation {
         text: told.text.clone(),
         snapshot: told.snapshot,
         commit: told.commit,
-        blamed: finding.is_some_and(|finding| is_blamed(told, finding)),
+        blamed: account.blamed.contains_key(&told.id),
+        why: account.blamed.get(&told.id).cloned().unwrap_or_default(),
     }
 }
 
@@ -124,63 +129,64 @@ fn cycle(evidence: &[String], told: &[Told]) -> Vec<Edge> {
     if closed { edges } else { Vec::new() }
 }
 
+/// A run that passes.
+struct Passing {
+    /// What is different about it.
+    what: String,
+    footage: Footage,
+    /// The client whose step it lacks, and the step's place.
+    without: Option<(u64, usize)>,
+}
+
 /// A run that passes and differs as little as possible: one fault, decision, operation or client less.
-fn nearest(scenario: &Scenario) -> Option<(String, Vec<Event>)> {
+fn nearest(scenario: &Scenario) -> Option<Passing> {
     let clock = WallClock::start();
-    let mut tries: Vec<(String, Scenario)> = Vec::new();
+    // What is different, the scenario, and the step that it lacks.
+    let mut tries = Vec::new();
     for (place, fault) in scenario.faults.iter().enumerate().rev() {
         let mut other = scenario.clone();
         other.faults.remove(place);
-        tries.push((format!("the same without the fault {} ({})", fault.when, fault.kind), other));
+        tries.push((format!("the same without the fault {} ({})", fault.when, fault.kind), other, None));
     }
     for (place, fate) in scenario.fates.iter().enumerate().rev() {
         let mut other = scenario.clone();
         other.fates.remove(place);
-        tries.push((format!("the same, but not that {fate}"), other));
+        tries.push((format!("the same, but not that {fate}"), other, None));
     }
     for (c, client) in scenario.clients.iter().enumerate() {
         for (s, step) in client.steps.iter().enumerate().rev() {
             let mut other = scenario.clone();
             other.clients[c].steps.remove(s);
-            tries.push((format!("the same, but client {} does not {}", client.id, step.operation), other));
+            let what = format!("the same, but client {} does not {}", client.id, step.operation);
+            tries.push((what, other, Some((u64::from(client.id), s))));
         }
     }
     let seeds = (1..=50).map(|k| {
         let seed = scenario.seed ^ k;
-        (format!("the same with other dice (seed {seed})"), Scenario { seed, ..scenario.clone() })
+        (format!("the same with other dice (seed {seed})"), Scenario { seed, ..scenario.clone() }, None)
     });
     tries.extend(seeds);
-    for (what, other) in tries {
+    let total = tries.len() as u64;
+    let bar = progress_bar(total);
+    let mut found = None;
+    for (what, other, without) in tries {
         if clock.elapsed() > SEARCH {
-            return None;
+            break;
         }
+        bar.inc(1);
         if play(&other).outcome.is_pass() {
-            let (_, footage) = watch(&other, Watch { film: true, ..Watch::default() });
-            return Some((what, footage.film));
+            let (_, footage) = watch(&other, FILM);
+            found = Some(Passing { what, footage, without });
+            break;
         }
     }
-    None
+    bar.finish_and_clear();
+    found
 }
 
-/// Where two runs part, and what each does then.
-fn compare(what: String, failing: &[Event], passing: &[Event]) -> Comparison {
-    let same = failing.iter().zip(passing).take_while(|(a, b)| a == b).count();
-    let at = failing.get(same).or(failing.last());
-    let words = |event: &Event| {
-        let node = event.node.map_or(String::new(), |node| format!("n{node} "));
-        format!("{} {node}{}", moment(event.at_ns), event.what)
-    };
-    let sign = |sign: &str, events: &[Event]| {
-        events.iter().map(|event| (sign.to_string(), words(event))).collect::<Vec<(String, String)>>()
-    };
-    let end = |events: &[Event]| events.len().min(same + LINES);
-    let mut lines = sign(" ", &failing[same.saturating_sub(4)..same]);
-    lines.extend(sign("-", &failing[same.min(failing.len())..end(failing)]));
-    lines.extend(sign("+", &passing[same.min(passing.len())..end(passing)]));
-    Comparison {
-        what,
-        first_difference_event: at.map_or(0, |event| event.n),
-        first_difference_ns: at.map_or(0, |event| event.at_ns),
-        lines,
-    }
+/// Shows how many runs were tried for one that passes. It draws nothing where nobody looks.
+fn progress_bar(total: u64) -> ProgressBar {
+    let style = ProgressStyle::with_template("{bar:40} looking for a run that passes: {pos} of {len} tried, {elapsed}")
+        .expect("the template is a constant");
+    ProgressBar::new(total).with_style(style)
 }

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use serde_json::Value;
-use sim::html::{Comparison, Edge, Event, Operation, Report, Sentence, What, render};
+use sim::html::{Comparison, Decisive, Edge, Event, Fate, Operation, Report, Sentence, What, render};
 
 use crate::invented::{hostile, invented, passing};
 

@@ -101,8 +101,12 @@ fn films_of_one_run_are_equal_and_of_two_differ_where_they_part() {
     assert!(text.contains("both") && text.contains("b.json (digest"), "{text}");
 
     let film = std::fs::read_to_string(place.join("a.jsonl")).unwrap();
-    std::fs::write(place.join("newer.jsonl"), film.replacen("\"film\":1", "\"film\":9", 1)).unwrap();
-    refused(&place, &["diff", "a.jsonl", "newer.jsonl"], &["newer.jsonl", "format 9"]);
+    let format = format!("\"film\":{}", sim::film::FORMAT);
+    for other in [1, 9] {
+        std::fs::write(place.join("other.jsonl"), film.replacen(&format, &format!("\"film\":{other}"), 1)).unwrap();
+        let words = format!("format {other}");
+        refused(&place, &["diff", "a.jsonl", "other.jsonl"], &["other.jsonl", &words, "film it again"]);
+    }
     std::fs::write(place.join("broken.jsonl"), film.lines().take(2).collect::<Vec<_>>().join("\n") + "\n{oops\n")
         .unwrap();
     refused(&place, &["diff", "a.jsonl", "broken.jsonl"], &["broken.jsonl, line 3"]);

@@ -33,6 +33,44 @@ pub struct Applied {
     pub outcome: Outcome,
 }
 
+/// What applying an entry decided about a client's transaction, without the answer: for those who watch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decided {
+    /// The client.
+    pub client: ClientId,
+    /// Its transaction.
+    pub transaction: u64,
+    /// Where it committed, or why it did not.
+    pub fate: Result<Version, Abort>,
+}
+
+impl Decided {
+    /// A stable digest of what an entry decided, if it was about a transaction, to compare replicas.
+    pub fn digest(decided: Option<&Self>) -> u64 {
+        let Some(Self { client, transaction, fate }) = decided else { return 0 };
+        let (kind, position) = match fate {
+            Ok(version) => (1, *version),
+            Err(Abort::Conflict { version, written }) => (2 + u64::from(*written), *version),
+            Err(Abort::TooOld { watermark }) => (4, *watermark),
+            Err(Abort::Resolved) => (5, 0),
+            Err(Abort::Superseded) => (6, 0),
+        };
+        [*client, *transaction, kind, position]
+            .into_iter()
+            .fold(0xcbf2_9ce4_8422_2325, |hash, part| (hash ^ part).wrapping_mul(0x0000_0100_0000_01b3).rotate_left(23))
+    }
+}
+
+impl From<&Applied> for Decided {
+    fn from(Applied { client, transaction, outcome }: &Applied) -> Self {
+        let fate = match outcome {
+            Outcome::Committed { version, .. } => Ok(*version),
+            Outcome::Aborted(abort) => Err(abort.clone()),
+        };
+        Self { client: *client, transaction: *transaction, fate }
+    }
+}
+
 /// The state machine over a store.
 pub struct Machine<S: Storage> {
     store: Store<S>,

@@ -27,7 +27,7 @@ use std::sync::Arc;
 
 pub use command::{Abort, Command, Outcome};
 pub use gateway::GatewayOptions;
-pub use machine::{Applied, Machine};
+pub use machine::{Applied, Decided, Machine};
 use protocol::{Message, Reply, Request};
 pub use repair::{Freshness, Repair, format};
 
@@ -79,8 +79,8 @@ pub struct Ready {
     pub replies: Vec<Arc<Reply>>,
     /// The log entries that were made durable: first and last index.
     pub persisted: Option<(Index, Index)>,
-    /// Entries that were applied: their index, and a digest of what applying them decided.
-    pub applied: Vec<(Index, u64)>,
+    /// Entries that were applied: their index, and what applying them decided, if they were about a transaction.
+    pub applied: Vec<(Index, Option<Decided>)>,
 }
 
 /// Why a node cannot go on, or not start.
@@ -228,7 +228,7 @@ impl<D: Disk, S: Storage> Node<D, S> {
                 if self.buggify.fires(Site::FlushEarly) {
                     self.machine.flush()?;
                 }
-                self.out.applied.push((entry.index, digest(decided.as_ref())));
+                self.out.applied.push((entry.index, decided.as_ref().map(Decided::from)));
                 if let Some(decided) = decided {
                     self.gateway.settle(decided, &mut self.out);
                 }
@@ -289,19 +289,4 @@ impl<D: Disk, S: Storage> Node<D, S> {
     pub fn connections(&self) -> usize {
         self.gateway.connections()
     }
-}
-
-/// A stable digest of what an entry decided, to compare replicas.
-fn digest(decided: Option<&Applied>) -> u64 {
-    let Some(Applied { client, transaction, outcome }) = decided else { return 0 };
-    let (kind, position) = match outcome {
-        Outcome::Committed { version, .. } => (1, *version),
-        Outcome::Aborted(Abort::Conflict { version, written }) => (2 + u64::from(*written), *version),
-        Outcome::Aborted(Abort::TooOld { watermark }) => (4, *watermark),
-        Outcome::Aborted(Abort::Resolved) => (5, 0),
-        Outcome::Aborted(Abort::Superseded) => (6, 0),
-    };
-    [*client, *transaction, kind, position]
-        .into_iter()
-        .fold(0xcbf2_9ce4_8422_2325, |hash, part| (hash ^ part).wrapping_mul(0x0000_0100_0000_01b3).rotate_left(23))
 }

@@ -7,7 +7,7 @@
 use serde::{Serialize, Serializer};
 
 use crate::film::Event;
-use crate::narrate::Sentence;
+use crate::narrate::{Decisive, Sentence};
 
 /// One universe, and how it ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -41,6 +41,8 @@ pub struct Report {
     pub found_ns: u64,
     /// The node that it was found on, if it is about one.
     pub found_node: Option<u8>,
+    /// The moment that matters most, if something was found.
+    pub decisive: Option<Decisive>,
     /// How the blamed operations depend on each other: the cycle, if there is one.
     pub cycle: Vec<Edge>,
     /// What was drawn from the seed: label and text.
@@ -95,8 +97,10 @@ pub struct Operation {
     pub snapshot: Option<u64>,
     /// The position of its writes.
     pub commit: Option<u64>,
-    /// Whether it is part of the evidence.
+    /// Whether it is to blame: part of the evidence, or of what led to it.
     pub blamed: bool,
+    /// Why it is to blame.
+    pub why: String,
 }
 
 /// How a run that passes parts from this one.
@@ -104,12 +108,28 @@ pub struct Operation {
 pub struct Comparison {
     /// What is different about it: `the same without fault 3`.
     pub what: String,
-    /// The number of the first event that differs.
+    /// The number of the first event that differs in what matters.
     pub first_difference_event: u64,
     /// When that was.
     pub first_difference_ns: u64,
-    /// The events around there: a sign (` ` in both, `-` only here, `+` only in the run that passes) and a text.
+    /// How many differences come before it that matter less.
+    pub passed_over: u64,
+    /// What became of operations to blame, where that differs.
+    pub fates: Vec<Fate>,
+    /// The events around there: a sign (` ` in both, `-` only here, `+` only in the run that passes, `…` between places)
+    /// and a text.
     pub lines: Vec<(String, String)>,
+}
+
+/// What became of an operation in either run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Fate {
+    /// The [`Operation::id`].
+    pub operation: u64,
+    /// In this run.
+    pub here: String,
+    /// In the run that passes.
+    pub there: String,
 }
 
 /// Writes a number as text, since a browser keeps only 53 bits of one.

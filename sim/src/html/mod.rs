@@ -11,10 +11,10 @@ mod data;
 
 use checkers::evidence::frame::{self, Parts};
 
-pub use data::{Comparison, Edge, Operation, Report};
+pub use data::{Comparison, Edge, Fate, Operation, Report};
 
 pub use crate::film::{Event, What};
-pub use crate::narrate::Sentence;
+pub use crate::narrate::{Decisive, Sentence};
 
 const BODY: &str = include_str!("page.html");
 const STYLE: &str = include_str!("page.css");

@@ -196,8 +196,41 @@ function eventIndex(n) {
   return events.findLastIndex((event) => event.n <= n);
 }
 
-/** Events that are worth stopping at when messages and log positions are passed over. */
-const notable = (event) => event.what !== 'message' && event.what !== 'log';
+/** Events that are worth stopping at when messages and what is usual in the log are passed over. */
+const notable = (event) => !['message', 'log', 'entry'].includes(event.what) && (event.what !== 'applies' || event.wrong);
+
+/** For each index of the log, in order: the entries that stood there, and what applying them came to, as it becomes known. */
+const entries = (() => {
+  const list = new Map();
+  const at = (index) => {
+    if (!list.has(index)) list.set(index, { stored: [], rulings: [] });
+    return list.get(index);
+  };
+  events.forEach((event, i) => {
+    if (event.what === 'entry') at(event.index).stored.push({ i, event });
+    if (event.what === 'applies') at(event.index).rulings.push({ i, event });
+  });
+  return list;
+})();
+const indexes = [...entries.keys()].sort((a, b) => a - b);
+
+/** The last `count` entries that are in a log after event `i`, the newest first: what each is, and what it came to. */
+function entriesAt(i, count) {
+  const known = (list) => upTo(list, i, (item) => item.i);
+  // A node's log is told of after what it does with it.
+  const last = nodes.reduce((most, node) => Math.max(most, stateAt(node, i).last), events[i]?.index ?? 0);
+  const found = [];
+  for (let k = upTo(indexes, last, (index) => index) - 1; k >= 0 && found.length < count; k -= 1) {
+    const { stored, rulings } = entries.get(indexes[k]);
+    const entry = stored[known(stored) - 1];
+    const ruled = rulings.slice(0, known(rulings));
+    if (!entry && !ruled.length) continue;
+    const wrong = ruled.find(({ event }) => event.wrong);
+    const applied = [...new Set(ruled.map(({ event }) => event.node))].sort();
+    found.push({ index: indexes[k], entry, ruling: wrong ?? ruled[0], applied });
+  }
+  return found;
+}
 
 /** An event in words, without its time. */
 function describe(event) {
@@ -216,6 +249,10 @@ function describe(event) {
       return `${node} is ${event.role} in term ${event.term}`;
     case 'log':
       return `${node} log: last ${event.last}, commit ${event.commit}, applied ${event.applied}`;
+    case 'entry':
+      return `${node} has entry ${event.index} first: ${event.text}`;
+    case 'applies':
+      return `${node} applies entry ${event.index}, ${event.entry}: ${event.ruling}`;
     case 'pauses':
       return `${node} is paused`;
     case 'resumes':
@@ -225,7 +262,7 @@ function describe(event) {
     case 'disk':
       return `${node} disk: ${event.text}`;
     case 'probe':
-      return `${node} probe: ${event.name}`;
+      return `${node} probe: ${event.name}${event.count > 1 ? `, time ${event.count}` : ''}`;
     case 'violation':
       return `violation: ${event.text}`;
     default:
@@ -234,7 +271,10 @@ function describe(event) {
 }
 
 /** What an operation is called wherever it is mentioned. */
-const called = (operation) => `c${operation.client} #${operation.id} ${operation.name}`;
+const called = (operation) => `T${operation.id} c${operation.client} ${operation.name}`;
+
+/** Whether a text names an operation. */
+const mentions = (text, id) => new RegExp(`(^|[^\\p{L}\\p{N}])T${id}(?!\\d)`, 'u').test(text);
 
 /** Where an operation read and wrote in the log, in words. */
 function positions({ snapshot, commit }) {

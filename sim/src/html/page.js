@@ -109,6 +109,25 @@ function jumpToOperation(operation) {
   jump(operation.invoke_ns, { width: Math.max(1, closes(operation) - operation.invoke_ns) });
 }
 
+/** The window that shows the decisive moment, and of the operations to blame what led to it. */
+function decisiveWindow() {
+  const { at_ns: at } = run.decisive;
+  const from = blamed.map((operation) => operation.invoke_ns).filter((t) => t > 0 && t <= at);
+  const to = blamed.filter((operation) => operation.invoke_ns <= at).map(closes);
+  const start = Math.min(at, ...from);
+  const end = Math.max(at, ...to);
+  const margin = Math.max((end - start) * 0.15, 20e6);
+  return [start - margin, end + margin];
+}
+
+function toDecisive() {
+  if (!run.decisive) return;
+  const { at_ns: at, event: n } = run.decisive;
+  const told = events.findIndex((event) => event.n === n && event.at_ns === at && event.what === 'applies' && event.wrong);
+  setCursor(at, told >= 0 ? told : undefined);
+  glide(...decisiveWindow());
+}
+
 function toViolation() {
   if (run.passed) return;
   const i = eventIndex(run.found_event);
@@ -320,6 +339,7 @@ const KEYS = [
   ['PageDown', 'Page down', 'later', () => panKey(0.5)],
   ['Home', 'Home', 'first event', () => jump(0)],
   ['End', 'End', 'last event', () => jump(END)],
+  ['d', 'd', 'the decisive moment', toDecisive],
   ['v', 'v', 'the moment at which the violation was found', toViolation],
   ['b', 'b', 'next operation to blame', toBlame],
   ['m', 'm', 'messages', () => element('messages').click()],
@@ -377,12 +397,14 @@ function listenToTools() {
   press('farther', () => zoomKey(2));
   press('whole', () => glide(0, END));
   press('blame', toBlame);
+  press('decide', toDecisive);
   press('violation', toViolation);
   press('help', showKeys);
   press('previous', (event) => step(-1, event.shiftKey ? notable : undefined));
   press('next', (event) => step(1, event.shiftKey ? notable : undefined));
   press('messages', () => setMessages(!traffic.on));
   element('violation').hidden = run.passed;
+  element('decide').hidden = !run.decisive;
   element('blame').hidden = !blamed.length;
   element('messages').disabled = !messages.length;
 }
@@ -438,6 +460,7 @@ const LEGEND = [
   ['mark stops', 'stops'],
   ['mark disk', 'disk'],
   ['mark probe', 'probe'],
+  ['mark wrong', 'decided wrongly'],
   ['bar ok', 'ok'],
   ['bar failed', 'failed'],
   ['bar unknown', 'unknown'],
@@ -449,6 +472,9 @@ const LEGEND = [
 function resize() {
   const stage = element('stage');
   const height = arrange(stage.clientWidth, stage.clientHeight);
+  // In a tall window the lanes take what they can use, and what is read has the rest.
+  const rest = element('time').offsetHeight - stage.offsetHeight;
+  document.body.style.setProperty('--time-most', `${mostHeight() + rest}px`);
   element('sheet').style.height = `${height}px`;
   fitPanel();
   drawMapPicture();
@@ -477,10 +503,18 @@ function followAddress() {
   return true;
 }
 
-/** Looks at the whole run, at the moment that matters most. */
+/** Where the page was opened: the address changes with the cursor. */
+const opened = { t: 0 };
+
+/** Looks at the moment that matters most. */
 function open() {
-  setCursor(run.passed ? END : (blamed[0]?.invoke_ns ?? run.found_ns));
+  const gliding = glides;
+  glides = false;
+  if (run.decisive) toDecisive();
+  else setCursor(run.passed ? END : run.found_ns);
   followAddress();
+  glides = gliding;
+  opened.t = cursor.t;
 }
 
 fillHead();
@@ -489,7 +523,7 @@ fillStory();
 fillTabs();
 fillFilters();
 element('legend').append(
-  ...LEGEND.filter(([, text]) => blamed.length || text !== 'to blame').map(([name, text]) =>
+  ...LEGEND.filter(([, text]) => blamed.length || (text !== 'to blame' && text !== 'decided wrongly')).map(([name, text]) =>
     make('li', '', make('i', name), text),
   ),
 );

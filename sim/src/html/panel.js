@@ -190,13 +190,26 @@ function fillNodes() {
 
 // Lists. A list keeps its lines and writes new text into them.
 
+/** Makes an element act on a click, and on the keys that press a button. */
+function pressable(target, go) {
+  target.tabIndex = 0;
+  target.addEventListener('click', go);
+  target.addEventListener('keydown', (event) => {
+    if (event.target !== target || (event.key !== 'Enter' && event.key !== ' ')) return;
+    event.preventDefault();
+    event.stopPropagation();
+    go();
+  });
+  return target;
+}
+
 /** Fills a list with lines of `[class, lead, text, go]`; a click on a line calls its `go`. */
 function fillList(list, lines, empty) {
   const shown = lines.length ? lines : [['empty', '', empty, null]];
   while (list.children.length > shown.length) list.lastElementChild.remove();
   while (list.children.length < shown.length) {
     const line = make('li', '', make('b'), make('span'));
-    line.addEventListener('click', () => line.go?.());
+    pressable(line, () => line.go?.());
     list.append(line);
   }
   shown.forEach(([name, lead, text, go], k) => {
@@ -205,6 +218,7 @@ function fillList(list, lines, empty) {
     write(line.firstElementChild, lead);
     write(line.lastElementChild, text);
     line.go = go;
+    line.tabIndex = go ? 0 : -1;
     line.title = text;
   });
 }
@@ -219,10 +233,23 @@ function faultLine(fault) {
 function operationLine(operation) {
   return [
     operation.blamed ? 'bad' : operation.outcome,
-    `c${operation.client} #${operation.id}`,
-    `${operation.name}  ${operation.text}`,
+    `T${operation.id}`,
+    `c${operation.client} ${operation.name}  ${operation.text}`,
     () => jumpToOperation(operation),
   ];
+}
+
+/** How many entries of the log are listed. */
+const ENTRIES = 12;
+
+function entryLine({ index, entry, ruling, applied }) {
+  const { i, event } = ruling ?? entry;
+  const what = entry ? entry.event.text : event.entry;
+  const by = applied.length ? `; applied by n${applied.join(', n')}` : '; not applied';
+  const concerned = blamed.some((operation) => mentions(what, operation.id));
+  const name = ruling?.event.wrong ? 'wrong' : concerned ? 'bad' : '';
+  const text = `${what}${ruling ? ` → ${ruling.event.ruling}` : ''}${by}`;
+  return [name, String(index), text, () => jump(event.at_ns, { i })];
 }
 
 /** How many events are listed. Fixed until the size changes, so that nothing below them moves in a scrub. */
@@ -240,7 +267,8 @@ function eventLines() {
   const from = Math.max(0, Math.min(cursor.i - before, events.length - around));
   return events.slice(from, from + around).map((event, k) => {
     const i = from + k;
-    const name = `${i === cursor.i ? 'here ' : i > cursor.i ? 'later ' : ''}what-${event.what}`;
+    const when = i === cursor.i ? 'here ' : i > cursor.i ? 'later ' : '';
+    const name = `${when}${event.wrong === true ? 'wrong ' : ''}what-${event.what}`;
     return [name, clock(event.at_ns), describe(event), () => jump(event.at_ns, { i })];
   });
 }
@@ -256,6 +284,7 @@ function drawPanel() {
       : `before the first of ${grouped(events.length)} events`,
   );
   fillNodes();
+  fillList(element('log'), entriesAt(cursor.i, ENTRIES).map(entryLine), 'empty');
   fillList(element('faults'), faultsAt(cursor.t, cursor.i).slice(0, 8).map(faultLine), 'none');
   const flying = operationsAt(cursor.t);
   fillList(element('flying'), flying.slice(0, 6).map(operationLine), 'none');

@@ -346,6 +346,12 @@ const forms = {
     pen.fillStyle = colour.muted;
     pen.fillRect(x - 2.5, y - 2.5, 5, 5);
   },
+  // An exclamation mark: the state machine has decided what none may.
+  applies: (pen, x, y) => {
+    pen.fillStyle = colour.bad;
+    pen.fillRect(x - 1.8, y - 5.5, 3.6, 7);
+    pen.fillRect(x - 1.8, y + 3, 3.6, 3);
+  },
   violation: (pen, x, y) =>
     shape(pen, colour.bad, [
       [x, y - 6],
@@ -374,7 +380,7 @@ function cross(pen, stroke, x, y, r) {
 
 /** The marks of all nodes: the event, and the nodes it is drawn at. In order of time. */
 const marks = events.flatMap((event, i) => {
-  if (!forms[event.what]) return [];
+  if (!forms[event.what] || (event.what === 'applies' && !event.wrong)) return [];
   const lasts = event.what === 'fault' && event.until_ns !== event.at_ns;
   // A fault that strikes everywhere and lasts has its bar: a mark in every lane would say no more.
   const everywhere = lasts && (event.cut.length > 0 || event.nodes.length >= run.nodes);
@@ -493,7 +499,7 @@ function drawOperations(pen, client) {
     drawOperation(pen, operation, x, end, y, h);
     if (end - x < 50 || h < 10) continue;
     const left = Math.max(x, GUTTER) + 4;
-    const text = fitted(pen, `#${operation.id} ${operation.text || operation.name}`, 9, end - left - 3);
+    const text = fitted(pen, `T${operation.id} ${operation.text || operation.name}`, 9, end - left - 3);
     pen.font = `9px ${MONO}`;
     pen.fillStyle = operation.outcome === 'failed' ? colour.muted : colour.paper;
     pen.fillText(text, left, y + h / 2 + 0.5);
@@ -516,7 +522,7 @@ function drawBlamed(pen) {
       round(pen, x - 0.5, y - 1.5, width + 1, h + 3, 2);
     }
     const left = Math.max(x, GUTTER) + 5;
-    const text = fitted(pen, `#${operation.id} ${operation.text || operation.name}`, 10, end - left - 4);
+    const text = fitted(pen, `T${operation.id} ${operation.text || operation.name}`, 10, end - left - 4);
     pen.font = `600 10px ${MONO}`;
     pen.fillStyle = colour['on-bad'];
     pen.fillText(text, left, y + h / 2 + 0.5);

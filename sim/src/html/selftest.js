@@ -42,7 +42,67 @@ function replayed(node, i) {
   ];
 }
 
+/** What must be in sight and can be reached by Tab. */
+const isInSight = (line, list) => {
+  const [inner, outer] = [line.getBoundingClientRect(), list.getBoundingClientRect()];
+  return inner.top < outer.bottom && inner.bottom > outer.top;
+};
+
 const tests = {
+  'the page opens at the decisive moment': (check) => {
+    if (!run.decisive) return;
+    check(opened.t === run.decisive.at_ns, `opened at ${opened.t}`);
+    jump(0);
+    toDecisive();
+    paint();
+    check(cursor.t === run.decisive.at_ns, 'the key leads there');
+    check(view.start <= cursor.t && cursor.t <= view.end, 'it is in the window');
+    const line = element('read').querySelector('.story .here');
+    check(!run.story.length || (line && isInSight(line, line.parentElement)), 'the story is at its place');
+    check(element('decisive').textContent.includes(run.decisive.text), 'it is told');
+  },
+  'lines can be reached and pressed by keys': (check) => {
+    for (const [k, line] of sentences.entries()) check(line.tabIndex === 0, `sentence ${k}`);
+    for (const line of element('evidence').querySelectorAll('.link')) check(line.tabIndex === 0, 'an operation');
+    const press = (line, key) => line.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true, cancelable: true }));
+    if (sentences.length < 2) return;
+    const n = Math.floor(sentences.length / 2);
+    press(sentences[n], 'Enter');
+    check(cursor.t === run.story[n].at_ns, 'a sentence leads to its moment');
+    sentences[0].focus();
+    press(sentences[0], 'ArrowDown');
+    check(document.activeElement === sentences[1], 'the arrows lead on');
+  },
+  'nothing that the rule names is cut': (check) => {
+    const whole = (target, text) => {
+      check(target && target.textContent.includes(text), `the text ${text.slice(0, 40)}`);
+      const style = getComputedStyle(target);
+      check(style.textOverflow !== 'ellipsis' && style.webkitLineClamp === 'none', `the style of ${text.slice(0, 40)}`);
+    };
+    whole(element('message'), run.message);
+    inCycle().forEach((operation, k) => whole(element('evidence').querySelectorAll('.what')[k], operation.text));
+    sentences.forEach((line, k) => whole(line.lastElementChild, run.story[k].text));
+  },
+  'the log says what its entries are': (check) => {
+    const found = events.findLastIndex((event) => event.what === 'applies' && event.wrong);
+    const i = found >= 0 ? found : events.findLastIndex((event) => event.what === 'entry');
+    if (i < 0) return;
+    jump(events[i].at_ns, { i });
+    paint();
+    const line = [...element('log').children].find((l) => l.firstElementChild.textContent === String(events[i].index));
+    const text = found >= 0 ? events[i].ruling : events[i].text;
+    check(line?.textContent.includes(text), `entry ${events[i].index}`);
+    check(line?.classList.contains('wrong') === found >= 0, 'marked');
+  },
+  'one operation has one name': (check) => {
+    for (const operation of blamed) {
+      const line = [...element('evidence').querySelectorAll('.blamed b')].find((b) =>
+        b.textContent.startsWith(`T${operation.id} `),
+      );
+      check(line, `T${operation.id} in the evidence`);
+      check(operationLine(operation)[1] === `T${operation.id}`, `T${operation.id} in the panel`);
+    }
+  },
   'the panel shows what the events say': (check) => {
     if (!events.length) return;
     const spread = Array.from({ length: 13 }, (_, k) => Math.floor((events.length - 1) * (k / 12)));

@@ -16,10 +16,9 @@ function fillHead() {
     element('message'),
     run.message || (run.passed ? 'Every checker has judged this universe, and found nothing.' : ''),
   );
-  element('message').title = run.message;
   const fact = (name, value, go) => {
     const made = make('span', go ? 'link' : '', make('i', '', name), value);
-    if (go) made.addEventListener('click', go);
+    if (go) pressable(made, go);
     element('facts').append(made, ' ');
   };
   fact('seed', run.seed);
@@ -33,6 +32,13 @@ function fillHead() {
   }
   if (run.passed) fact('length', `${clock(END, 3)} s`);
   fact('revision', run.revision);
+  const decisive = element('decisive');
+  decisive.hidden = !run.decisive;
+  if (run.decisive) {
+    const { at_ns: at, text } = run.decisive;
+    decisive.append(make('b', '', `Decisive: ${clock(at)} s`), make('span', '', text));
+    pressable(decisive, toDecisive);
+  }
   element('replay').title = run.verdict_line;
   write(element('replay').firstElementChild, run.replay);
   element('copy').addEventListener('click', copyReplay);
@@ -71,7 +77,7 @@ function fillEvidence() {
       list.append(blamedLine(operation));
       for (const edge of run.cycle.filter((e) => e.from === operation.id)) {
         const to = byId.get(edge.to);
-        list.append(make('li', 'edge', `↳ ${edge.why} → ${to ? `c${to.client} #${to.id}` : `#${edge.to}`}`));
+        list.append(make('li', 'edge', `↳ ${edge.why} → T${edge.to}${to ? ` c${to.client}` : ''}`));
       }
     }
     box.append(list);
@@ -92,9 +98,9 @@ function blamedLine(operation) {
     make('span', 'when', times),
     make('span', 'what', operation.text),
     make('span', 'where', positions(operation)),
+    make('span', 'why', operation.why),
   );
-  line.addEventListener('click', () => jumpToOperation(operation));
-  return line;
+  return pressable(line, () => jumpToOperation(operation));
 }
 
 /** The operations to blame, along the cycle as far as it goes. */
@@ -106,7 +112,9 @@ function inCycle() {
     id = run.cycle.find((edge) => edge.from === id)?.to;
   }
   const first = order.map((x) => byId.get(x)).filter((o) => o?.blamed);
-  return [...first, ...blamed.filter((o) => !order.includes(o.id))];
+  // Then what the rule names first and what was decided wrongly, then what wrote the values in question.
+  const rank = (o) => (mentions(run.message, o.id) || /entry \d+:/.test(o.why) ? 0 : o.why.startsWith('it wrote') ? 1 : 2);
+  return [...first, ...blamed.filter((o) => !order.includes(o.id)).sort((a, b) => rank(a) - rank(b))];
 }
 
 // The story.
@@ -123,9 +131,16 @@ function fillStory() {
       make('b', '', clock(sentence.at_ns, 3)),
       make('span', '', sentence.text),
     );
-    line.addEventListener('click', () => jump(sentence.at_ns, { i: sentenceIndex(sentence) }));
-    list.append(line);
+    list.append(pressable(line, () => jump(sentence.at_ns, { i: sentenceIndex(sentence) })));
     return line;
+  });
+  // Within the story the arrows lead from line to line.
+  list.addEventListener('keydown', (event) => {
+    const by = { ArrowDown: 'nextElementSibling', ArrowUp: 'previousElementSibling' }[event.key];
+    if (!by) return;
+    event.preventDefault();
+    event.stopPropagation();
+    event.target[by]?.focus();
   });
   if (!sentences.length)
     list.append(make('li', 'empty', make('b', ''), make('span', '', 'Nothing was told of this run.')));
@@ -140,7 +155,10 @@ function sentenceIndex(sentence) {
 
 /** Marks the last sentence that is true by now, and keeps it in sight. */
 function followStory() {
-  const k = upTo(run.story, cursor.t, atNs) - 1;
+  // Of sentences at one time, those of later events are not yet true; one that the cursor has no event for is.
+  const n = events[cursor.i]?.at_ns === cursor.t ? events[cursor.i].n : Infinity;
+  let k = upTo(run.story, cursor.t, atNs) - 1;
+  while (k > 0 && run.story[k].at_ns === cursor.t && run.story[k].event > n) k -= 1;
   sentences.forEach((line, n) => {
     line.classList.toggle('here', n === k);
     line.classList.toggle('later', n > k);
@@ -162,11 +180,24 @@ function drawnTable() {
 }
 
 function comparison() {
-  const { what, lines, first_difference_event: n, first_difference_ns: at } = run.passing;
+  const { what, lines, fates, passed_over: over, first_difference_event: n, first_difference_ns: at } = run.passing;
   const go = make('button', 'textual', `event ${grouped(n)} at ${clock(at)} s`);
   go.type = 'button';
   go.addEventListener('click', () => jump(at, { i: sentenceIndex({ event: n, at_ns: at }) }));
-  const intro = make('p', '', `${capital(what)} passes. The two part at `, go, '.');
+  const before = over ? ` after ${grouped(over)} difference${over > 1 ? 's' : ''} of less consequence` : '';
+  const intro = make('p', '', `${capital(what)} passes. What matters first differs at `, go, `${before}.`);
+  const table = make(
+    'table',
+    'fates',
+    ...fates.map(({ operation, here, there }) =>
+      make(
+        'tbody',
+        '',
+        make('tr', 'here', make('th', '', `T${operation} here`), make('td', '', here)),
+        make('tr', 'there', make('th', '', 'there'), make('td', '', there)),
+      ),
+    ),
+  );
   const diff = make(
     'div',
     'diff',
@@ -180,7 +211,7 @@ function comparison() {
     make('span', 'here', '− only in this run'),
     make('span', 'there', '+ only in the run that passes'),
   );
-  return make('div', '', intro, diff, legend);
+  return make('div', '', intro, ...(fates.length ? [table] : []), diff, legend);
 }
 
 function fillTabs() {

@@ -34,17 +34,26 @@ const LEAST_NODE = 30;
 
 const sheet = { width: 0, height: 0, scroll: 0, plot: 1, faults: 0, nodes: [], clients: new Map(), bottom: 0 };
 
+const MOST_NODE = 66;
+const MOST_CLIENT = 26;
+
+/** How much of the sheet is above the lanes. */
+const headHeight = () => AXIS + PHASES + 4 + faultRows * FAULT + (faultRows ? 6 : 0);
+
+/** The height beyond which the lanes would not grow. */
+const mostHeight = () => headHeight() + nodes.length * MOST_NODE + 6 + clients.length * MOST_CLIENT + FOOT;
+
 /** Spreads the lanes over the height, and returns the height that they need. */
 function arrange(width, height) {
   sheet.width = width;
   sheet.plot = Math.max(1, width - GUTTER - 10);
   sheet.faults = AXIS + PHASES + 4;
-  const above = sheet.faults + faultRows * FAULT + (faultRows ? 6 : 0);
+  const above = headHeight();
   const free = height - above - 6 - FOOT;
   // A node lane is worth three client lanes.
   const unit = free / (nodes.length * 3 + clients.length);
-  const nodeHeight = Math.max(LEAST_NODE, Math.min(66, unit * 3));
-  const clientHeight = Math.max(12, Math.min(26, (free - nodes.length * nodeHeight) / clients.length));
+  const nodeHeight = Math.max(LEAST_NODE, Math.min(MOST_NODE, unit * 3));
+  const clientHeight = Math.max(12, Math.min(MOST_CLIENT, (free - nodes.length * nodeHeight) / clients.length));
   let y = above;
   sheet.nodes = [null, ...nodes.map(() => ({ y: (y += nodeHeight) - nodeHeight, h: nodeHeight }))];
   y += 6;

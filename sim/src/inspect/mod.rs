@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::files;
 use crate::film::{self, Event};
-use crate::narrate::{moment, narrate};
+use crate::narrate::{Account, moment};
 use crate::play::{play, watch};
 use crate::report::{self, number};
 use crate::trace::Trace;
@@ -38,7 +38,6 @@ pub fn show(path: &Path) -> anyhow::Result<(String, u8)> {
     let trace = Trace::load(path)?;
     let (report, footage) = watch(&trace.scenario, FILM);
     let mut text = report::draw(&trace.scenario);
-    let told = footage.record.told();
     if !trace.scenario.faults.is_empty() || !trace.scenario.fates.is_empty() {
         text.push_str("\nwhat goes wrong\n");
         let faults = trace.scenario.faults.iter().map(|fault| format!("{}: {}", fault.when, fault.kind));
@@ -52,8 +51,8 @@ pub fn show(path: &Path) -> anyhow::Result<(String, u8)> {
     });
     lines(&mut text, programs);
     text.push_str("\nwhat happens\n");
-    let story = narrate(&footage.film, &told, report.outcome.finding());
-    lines(&mut text, story.iter().map(|sentence| format!("{}  {}", moment(sentence.at_ns), sentence.text)));
+    let account = Account::new(&footage.film, footage.record.told(), report.outcome.finding());
+    lines(&mut text, account.story().iter().map(|sentence| format!("{}  {}", moment(sentence.at_ns), sentence.text)));
     text.push('\n');
     text.push_str(&report.text());
     text.push_str(&report.outcome.line(report.seed));
@@ -104,9 +103,9 @@ impl Run {
             let (report, footage) = watch(&trace.scenario, FILM);
             return Ok(Self { name, digest: report.digest, events: footage.film });
         };
-        if header.film > film::FORMAT {
+        if header.film != film::FORMAT {
             let (path, format) = (path.display(), header.film);
-            bail!("the film {path} has format {format}, but this version reads up to {}", film::FORMAT);
+            bail!("the film {path} has format {format}, but this version reads format {}: film it again", film::FORMAT);
         }
         let events = (2..).zip(text.lines().skip(1)).map(|(line, text)| {
             serde_json::from_str(text)

@@ -1,10 +1,8 @@
 //! The passes: how a scenario can be made smaller.
 
-use std::collections::BTreeSet;
-
 use scenarios::{
-    Clock, EngineOptions, Fate, Fault, FaultKind, FaultsMode, Latency, MicroOperation, Operation, Partition, Scenario,
-    Side, Step, StorageOptions, When, Workload,
+    Clock, EngineOptions, FaultsMode, Latency, MicroOperation, Operation, Scenario, Step, StorageOptions, When,
+    Workload,
 };
 
 use super::Shrinker;
@@ -98,83 +96,9 @@ fn keep_nodes(scenario: &Scenario, kept: &[u8]) -> Scenario {
     smaller.nodes = kept.len() as u8;
     smaller.clocks = kept.iter().map(|&old| scenario.clocks[usize::from(old) - 1]).collect();
     smaller.core = scenario.core.iter().filter_map(|&node| new(node)).collect();
-    smaller.faults = scenario.faults.iter().filter_map(|fault| renumber(fault, &new)).collect();
-    smaller.fates = scenario.fates.iter().filter_map(|fate| renumber_fate(*fate, &new)).collect();
+    smaller.faults = scenario.faults.iter().filter_map(|fault| fault.renumbered(&new)).collect();
+    smaller.fates = scenario.fates.iter().filter_map(|fate| fate.renumbered(&new)).collect();
     smaller
-}
-
-fn renumber_fate(fate: Fate, new: &impl Fn(u8) -> Option<u8>) -> Option<Fate> {
-    use scenarios::End;
-    let end = |end: End| match end {
-        End::Node(node) => new(node).map(End::Node),
-        End::Client(client) => Some(End::Client(client)),
-    };
-    Some(match fate {
-        Fate::Message { from, to, kind, count, what } => {
-            Fate::Message { from: end(from)?, to: end(to)?, kind, count, what }
-        }
-        Fate::Disk { node, what, count } => Fate::Disk { node: new(node)?, what, count },
-    })
-}
-
-/// A fault for other numbers, or nothing when it is about nodes that are gone.
-fn renumber(fault: &Fault, new: &impl Fn(u8) -> Option<u8>) -> Option<Fault> {
-    let mut fault = fault.clone();
-    match &mut fault.when {
-        When::Time { .. } => {}
-        When::Synced { node, .. }
-        | When::Appended { node, .. }
-        | When::Applied { node, .. }
-        | When::Leads { node, .. } => *node = new(*node)?,
-    }
-    match &mut fault.kind {
-        FaultKind::Crash { node, .. }
-        | FaultKind::Restart { node }
-        | FaultKind::Pause { node, .. }
-        | FaultKind::DiskStall { node, .. }
-        | FaultKind::DiskErrors { node, .. }
-        | FaultKind::CrashLoop { node, .. }
-        | FaultKind::ClockJump { node, .. }
-        | FaultKind::DiskFull { node, .. }
-        | FaultKind::Rot { node, .. }
-        | FaultKind::LoseSector { node, .. }
-        | FaultKind::Misdirect { node, .. }
-        | FaultKind::Wipe { node, .. }
-        | FaultKind::SaveImage { node }
-        | FaultKind::RestoreImage { node, .. } => *node = new(*node)?,
-        FaultKind::Swizzle { cut, heal, .. } => {
-            *cut = cut.iter().filter_map(|&node| new(node)).collect();
-            *heal = heal.iter().filter_map(|&node| new(node)).collect();
-        }
-        FaultKind::Partition { shape, .. } => *shape = renumber_partition(shape, new)?,
-        FaultKind::Heal
-        | FaultKind::ShortReigns { .. }
-        | FaultKind::LatencySpike { .. }
-        | FaultKind::LoseKind { .. } => {}
-    }
-    Some(fault)
-}
-
-fn renumber_partition(shape: &Partition, new: &impl Fn(u8) -> Option<u8>) -> Option<Partition> {
-    let nodes = |nodes: &BTreeSet<u8>| nodes.iter().filter_map(|&node| new(node)).collect::<BTreeSet<u8>>();
-    let side = |side: &Side| Side { nodes: nodes(&side.nodes), clients: side.clients.clone() };
-    Some(match shape {
-        Partition::Halves { left, right } => Partition::Halves { left: side(left), right: side(right) },
-        Partition::Isolate { node, clients } => Partition::Isolate { node: new(*node)?, clients: *clients },
-        Partition::Bridge { node, left, right } => {
-            Partition::Bridge { node: new(*node)?, left: side(left), right: side(right) }
-        }
-        Partition::Ring { nodes: ring } => {
-            Partition::Ring { nodes: ring.iter().filter_map(|&node| new(node)).collect() }
-        }
-        Partition::OneWay { from, to } => Partition::OneWay { from: side(from), to: side(to) },
-        Partition::ClientSide { clients, nodes: named } => {
-            Partition::ClientSide { clients: clients.clone(), nodes: nodes(named) }
-        }
-        Partition::Flapping { shape, cut_us, open_us } => {
-            Partition::Flapping { shape: Box::new(renumber_partition(shape, new)?), cut_us: *cut_us, open_us: *open_us }
-        }
-    })
 }
 
 /// No rates: nothing goes wrong by the dice, or only what they decided, each by itself.

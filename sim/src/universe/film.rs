@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use engine::node::Decided;
+use engine::raft::Entry;
 use scenarios::MessageKind;
 
+use super::ledger::{self, Ledger, Ruling};
 use super::{Packet, Universe, time};
 use crate::film::{Event, What};
 use crate::network::{Address, Delivery, Sent, Shape};
@@ -17,7 +20,9 @@ pub struct Camera {
     logs: Vec<[u64; 4]>,
     roles: Vec<(&'static str, u64)>,
     /// How often each probe had been passed when it was last looked at.
-    probes: std::collections::BTreeSet<&'static str>,
+    probes: BTreeMap<&'static str, u64>,
+    /// What is known of the log.
+    ledger: Ledger,
 }
 
 impl Camera {
@@ -28,7 +33,8 @@ impl Camera {
             flying: BTreeMap::new(),
             logs: vec![[0; 4]; usize::from(nodes) + 1],
             roles: vec![("", 0); usize::from(nodes) + 1],
-            probes: std::collections::BTreeSet::new(),
+            probes: BTreeMap::new(),
+            ledger: Ledger::default(),
         }
     }
 
@@ -44,6 +50,33 @@ impl Universe {
         if let Some(camera) = &mut *self.camera.borrow_mut() {
             let event = Event { n: self.digest.borrow().events(), at_ns: time::now_ns(), node, what: what() };
             camera.events.push(event);
+        }
+    }
+
+    /// What a packet says, if there is a camera.
+    pub fn packet_words(&self, packet: &Packet) -> Option<String> {
+        self.camera.borrow_mut().as_mut().map(|camera| packet.text(&mut camera.ledger))
+    }
+
+    /// Films entries that a node has stored, if no node had them before.
+    pub fn film_stored(&self, node: u8, entries: &[Entry]) {
+        for entry in entries {
+            let text = self.camera.borrow_mut().as_mut().and_then(|camera| camera.ledger.learn(entry));
+            if let Some(text) = text {
+                self.film(Some(node), || What::Entry { index: entry.index, term: entry.term, text });
+            }
+        }
+    }
+
+    /// Films that a node has applied an entry.
+    pub fn film_applied(&self, node: u8, entry: &Entry, decided: Option<&Decided>) {
+        let told = self.camera.borrow_mut().as_mut().map(|camera| {
+            let Ruling { text, wrong } = camera.ledger.applied(entry, decided);
+            (ledger::label(entry), text, wrong)
+        });
+        if let Some((entry_text, ruling, wrong)) = told {
+            let decided = Decided::digest(decided);
+            self.film(Some(node), || What::Applies { index: entry.index, entry: entry_text, ruling, wrong, decided });
         }
     }
 
@@ -97,7 +130,7 @@ impl Universe {
         }
     }
 
-    /// Films what has changed of a node, and which probes were passed for the first time.
+    /// Films what has changed of a node, and which probes were passed.
     pub fn film_node(&self, node: u8, role: &'static str, log: [u64; 4]) {
         let (new_role, new_log, probes) = {
             let mut camera = self.camera.borrow_mut();
@@ -105,8 +138,9 @@ impl Universe {
             let place = usize::from(node);
             let new_role = std::mem::replace(&mut camera.roles[place], (role, log[3])) != (role, log[3]);
             let new_log = std::mem::replace(&mut camera.logs[place], log) != log;
-            let counts = engine::probe::counts();
-            let probes: Vec<&str> = counts.into_keys().filter(|name| camera.probes.insert(name)).collect();
+            let counts = engine::probe::counts().into_iter();
+            let passed = |&(name, count): &(&'static str, u64)| camera.probes.insert(name, count) != Some(count);
+            let probes: Vec<(&str, u64)> = counts.filter(passed).collect();
             (new_role, new_log, probes)
         };
         let [last, commit, applied, term] = log;
@@ -116,8 +150,8 @@ impl Universe {
         if new_log {
             self.film(Some(node), || What::Log { last, commit, applied, term });
         }
-        for name in probes {
-            self.film(Some(node), || What::Probe { name: name.to_string() });
+        for (name, count) in probes {
+            self.film(Some(node), || What::Probe { name: name.to_string(), count });
         }
     }
 }

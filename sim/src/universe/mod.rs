@@ -7,6 +7,7 @@ mod client;
 mod damage;
 mod episode;
 mod film;
+mod ledger;
 mod observe;
 mod packet;
 mod phases;
@@ -510,7 +511,7 @@ impl Universe {
     pub fn send(&self, from: Address, to: Address, packet: Packet) {
         let (kind, term, fingerprint) = (packet.kind(), packet.term(), packet.fingerprint());
         self.digest.borrow_mut().event(event::SEND, &[address(from), address(to), fingerprint]);
-        let filmed = self.camera.borrow().is_some().then(|| packet.text());
+        let filmed = self.packet_words(&packet);
         let mut network = self.network.borrow_mut();
         let before = network.next_due();
         let sent = if self.loses(from, to, kind) {

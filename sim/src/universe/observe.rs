@@ -2,7 +2,7 @@
 
 use checkers::Violation;
 use engine::disk::Disk;
-use engine::node::{Node, Ready};
+use engine::node::{Decided, Node, Ready};
 use engine::raft::{Entry, Payload, Role};
 use engine::storage::Storage;
 use scenarios::When;
@@ -52,6 +52,7 @@ impl Universe {
             let result = monitor.appended(id, first, entries).and_then(|()| monitor.persisted(id, last));
             drop(monitor);
             self.judge(result, node.id());
+            self.film_stored(node.id(), raft.entries(first, last));
             let slot = self.node(node.id());
             if last >= slot.forgotten.get() {
                 slot.forgotten.set(0);
@@ -61,18 +62,23 @@ impl Universe {
         if let Some((last, _)) = ready.applied.last() {
             let mut monitor = self.monitor.borrow_mut();
             let mut result = monitor.committed(id, raft.commit_index());
-            for &(index, outcome) in &ready.applied {
-                result = result.and_then(|()| monitor.applied(id, index, outcome));
+            let mut together = 0;
+            for (index, decided) in &ready.applied {
+                let digest = Decided::digest(decided.as_ref());
+                result = result.and_then(|()| monitor.applied(id, *index, digest));
+                together ^= digest;
             }
             drop(monitor);
             self.judge(result, node.id());
-            self.event(
-                event::APPLY,
-                &[u64::from(node.id()), *last, ready.applied.iter().fold(0, |sum, (_, o)| sum ^ o)],
-            );
+            self.event(event::APPLY, &[u64::from(node.id()), *last, together]);
             self.node(node.id()).applied.set(*last);
-            let decided = ready.applied.iter().fold(0, |sum, (_, o)| sum ^ o);
-            self.film(Some(node.id()), || What::Applies { last: *last, decided });
+            if self.camera.borrow().is_some() {
+                for (index, decided) in &ready.applied {
+                    for entry in raft.entries(*index, *index) {
+                        self.film_applied(node.id(), entry, decided.as_ref());
+                    }
+                }
+            }
             self.happened(|when| matches!(when, When::Applied { node: n, index } if n == node.id() && index <= *last));
         }
         if self.node(node.id()).wanted.replace(false) {

@@ -1,12 +1,12 @@
 //! What travels on the network: its kind, its name for the digest, and its words for people.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 
-use engine::node::protocol::{Body, Message, Reply, ReplyBody, Request};
+use engine::node::protocol::{Message, Reply, Request};
 use engine::raft;
 use scenarios::MessageKind;
 
+use super::ledger::Ledger;
 use crate::network::Address;
 
 /// What travels on the network.
@@ -77,18 +77,15 @@ impl Packet {
     }
 
     /// What it says, for people.
-    pub fn text(&self) -> String {
+    pub fn text(&self, ledger: &mut Ledger) -> String {
         match self {
             Self::Peer(Message::Raft(envelope)) => match &envelope.message {
                 raft::Message::PreVote { last_index, last_term } | raft::Message::Vote { last_index, last_term } => {
                     format!("my log ends at {last_index} of term {last_term}")
                 }
                 raft::Message::Append(raft::Append { prev_index, prev_term, entries, commit, round, .. }) => {
-                    let entries = match (entries.first(), entries.last()) {
-                        (Some(first), Some(last)) => format!("entries {} to {}", first.index, last.index),
-                        _ => "no entries".to_string(),
-                    };
-                    format!("{entries} after {prev_index} of term {prev_term}, commit {commit}, round {round}")
+                    let entries = if entries.is_empty() { "no entries".to_string() } else { ledger.entries(entries) };
+                    format!("{entries}; after {prev_index} of term {prev_term}, commit {commit}, round {round}")
                 }
                 raft::Message::AppendAccepted { matched, round, .. } => {
                     format!("stored up to {matched}, round {round}")
@@ -103,30 +100,9 @@ impl Packet {
                 | raft::Message::VoteGranted
                 | raft::Message::NewerTerm => String::new(),
             },
-            Self::Peer(Message::Propose { command, .. }) => format!("a command of {} bytes", command.len()),
-            Self::Request(request) => match &request.body {
-                Body::Connect => "connect".to_string(),
-                Body::Disconnect => "disconnect".to_string(),
-                Body::Execute { sql, params, transaction, retry, .. } => {
-                    let again = if *retry { ", again" } else { "" };
-                    format!("{sql} {params:?} (transaction {transaction}{again})")
-                }
-            },
-            Self::Reply(reply) => match &reply.body {
-                ReplyBody::Connected(_) => "connected".to_string(),
-                ReplyBody::NotConnected => "not connected".to_string(),
-                ReplyBody::Executed { output, snapshot, committed } => {
-                    let mut text = format!("{output:?}");
-                    if let Some(snapshot) = snapshot {
-                        let _ = write!(text, ", read at {snapshot}");
-                    }
-                    if let Some(committed) = committed {
-                        let _ = write!(text, ", committed at {committed}");
-                    }
-                    text
-                }
-                ReplyBody::Failed(error) => format!("failed: {error}"),
-            },
+            Self::Peer(Message::Propose { command, .. }) => ledger.proposal(command),
+            Self::Request(request) => ledger.request(request),
+            Self::Reply(reply) => ledger.reply(reply),
         }
     }
 }

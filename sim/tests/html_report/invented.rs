@@ -2,7 +2,7 @@
 //!
 //! It follows a script, with enough dice that it looks like a run. No engine is in it.
 
-use super::{Comparison, Edge, Event, Operation, Report, Sentence, What};
+use super::{Comparison, Decisive, Edge, Event, Fate, Operation, Report, Sentence, What};
 
 const MS: u64 = 1_000_000;
 const END: u64 = 12_000 * MS;
@@ -130,8 +130,8 @@ impl Run {
         self.role(8_010, 2, "follower", 3);
         self.add(5_240 * MS, 5, What::Pauses);
         self.add(5_930 * MS, 5, What::Resumes);
-        self.add(4_655 * MS, 4, What::Probe { name: text("two leaders at once") });
-        self.add(3_500 * MS, 3, What::Probe { name: text("torn tail cut at recovery") });
+        self.add(4_655 * MS, 4, What::Probe { name: text("two leaders at once"), count: 1 });
+        self.add(3_500 * MS, 3, What::Probe { name: text("torn tail cut at recovery"), count: 3 });
         self.add(9_600 * MS, 0, What::Note { text: text("faults stop; the cluster must recover") });
     }
 
@@ -191,12 +191,19 @@ impl Run {
                 continue;
             };
             last += 1;
+            // One entry is a copy that is applied as if it were none.
+            let wrong = last == 300;
+            let (copy, again) = if wrong { (", another copy", " AGAIN") } else { ("", "") };
+            let entry = format!("commit of T{last}{copy}");
+            self.add(at, leader, What::Entry { index: last, term, text: entry.clone() });
             for node in 1..=NODES {
                 let delay = if node == leader { 0 } else { MS + self.dice.below(3 * MS) };
                 let paused = node == 5 && (5_240 * MS..5_930 * MS).contains(&at);
                 if !down(at + delay, node) && !parted(at, leader, node) && !paused {
                     let commit = if node == leader { last } else { last - 1 };
                     self.add(at + delay, node, What::Log { last, commit, applied: commit, term });
+                    let (entry, ruling) = (entry.clone(), format!("T{last} commits{again}"));
+                    self.add(at + delay, node, What::Applies { index: last, entry, ruling, wrong, decided: last });
                 }
             }
         }
@@ -254,6 +261,7 @@ impl Run {
                     snapshot: (outcome == "ok").then_some(position),
                     commit: (outcome == "ok" && name == "transfer").then_some(position + 3),
                     blamed: false,
+                    why: String::new(),
                 });
                 // A client that has no answer waits for its timeout.
                 let rest = if outcome == "unknown" { 250 * MS } else { 2 * MS + self.dice.below(70 * MS) };
@@ -278,6 +286,7 @@ fn blame(operations: &mut [Operation]) -> [u64; 2] {
             operation.text = text(words);
             (operation.snapshot, operation.commit) = (Some(snapshot), Some(commit));
             operation.blamed = true;
+            operation.why = text("part of the evidence");
             operation.id
         },
     )
@@ -297,18 +306,18 @@ fn story(one: u64, other: u64) -> Vec<(u64, String, bool)> {
         plain(4_655, "n4 becomes leader of term 3, while n1 still believes that it leads term 2."),
         blamed(
             4_760,
-            format!("Client 2 withdraws 30 from a3 through n1 (#{one}): it reads 100 at position 331, and writes 70."),
+            format!("Client 2 withdraws 30 from a3 through n1 (T{one}): it reads 100 at position 331, and writes 70."),
         ),
         blamed(
             4_795,
             format!(
-                "Client 5 withdraws 15 from a3 through n4 (#{other}): it reads 100 at position 331 too, and writes 85."
+                "Client 5 withdraws 15 from a3 through n4 (T{other}): it reads 100 at position 331 too, and writes 85."
             ),
         ),
         blamed(
             4_907,
             format!(
-                "Both were told that they committed. #{other} has overwritten #{one}: the 30 are back in the account."
+                "Both were told that they committed. T{other} has overwritten T{one}: the 30 are back in the account."
             ),
         ),
         plain(5_010, "n1 has not heard a majority for 800 ms, and steps down."),
@@ -385,6 +394,11 @@ pub fn invented(seed: u64, events: usize) -> Report {
         found_event: number(11_700 * MS),
         found_ns: 11_700 * MS,
         found_node: None,
+        decisive: Some(Decisive {
+            at_ns: 4_907 * MS,
+            event: number(4_907 * MS),
+            text: format!("client 5 has the answer to T{other}: it has committed"),
+        }),
         cycle: vec![
             Edge { from: one, to: other, why: text("ww a3") },
             Edge { from: other, to: one, why: text("rw a3") },
@@ -402,6 +416,8 @@ pub fn invented(seed: u64, events: usize) -> Report {
             what: text("the same without fault 3"),
             first_difference_event: number(4_200 * MS),
             first_difference_ns: 4_200 * MS,
+            passed_over: 12,
+            fates: vec![Fate { operation: one, here: text("ok: a3: 100 -> 70"), there: text("failed: a conflict") }],
             lines: lines.map(|(sign, line)| (text(sign), text(line))).to_vec(),
         }),
         events,
@@ -425,6 +441,7 @@ pub fn passing() -> Report {
         message: String::new(),
         evidence: vec![],
         cycle: vec![],
+        decisive: None,
         passing: None,
         ..report
     }
@@ -458,7 +475,9 @@ pub fn hostile() -> Report {
         What::Stops { why: evil() },
         What::Fault { kind: evil(), text: evil(), nodes: vec![1, 77], until_ns: None, cut: vec![(evil(), text("n1"))] },
         What::Disk { text: evil() },
-        What::Probe { name: evil() },
+        What::Probe { name: evil(), count: 2 },
+        What::Entry { index: 1, term: 1, text: evil() },
+        What::Applies { index: 1, entry: evil(), ruling: evil(), wrong: true, decided: 7 },
         What::Note { text: evil() },
         What::Violation { text: evil() },
     ];
@@ -475,6 +494,7 @@ pub fn hostile() -> Report {
         evidence: vec![evil(), evil()],
         cycle: vec![Edge { from: 1, to: 9, why: evil() }],
         drawn: vec![(evil(), evil())],
+        decisive: Some(Decisive { at_ns: 10, event: 1, text: evil() }),
         story: vec![Sentence { at_ns: 10, event: 1, text: evil(), blamed: true }],
         nodes: 2,
         clients: vec![1],
@@ -491,12 +511,15 @@ pub fn hostile() -> Report {
             outcome: evil(),
             text: evil(),
             blamed: true,
+            why: evil(),
             ..Operation::default()
         }],
         passing: Some(Comparison {
             what: evil(),
             first_difference_event: 3,
             first_difference_ns: 30,
+            passed_over: 1,
+            fates: vec![Fate { operation: 1, here: evil(), there: evil() }],
             lines: vec![(evil(), evil())],
         }),
         ..Report::default()
