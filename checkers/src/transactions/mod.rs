@@ -5,7 +5,9 @@
 //! has the field's [name](Name), the transactions that took part, and the reasons in words; if it is a cycle of
 //! dependencies, each [edge](Edge) says why it is there.
 
+mod absent;
 mod anomaly;
+mod choices;
 mod cycles;
 mod explain;
 mod facts;
