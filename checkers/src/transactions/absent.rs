@@ -5,13 +5,17 @@
 //! makes a history harder to explain, so the choices are made one after the other, each is held against the level at
 //! once, and the next way is taken where it fails. Where only one version will do there is nothing to choose.
 //!
-//! The number of attempts is bounded, and so is the time: levels that nothing refutes by then are left open.
+//! The number of attempts is bounded, and so is the time: levels that nothing refutes by then are left open, as are those
+//! of histories in which there is too much that was not found.
 
 use super::anomaly::{Anomaly, Class, Name, Through};
-use super::facts::{Facts, UNSURE};
+use super::facts::{Facts, Read, UNSURE};
 use super::saturation::{Observations, Saturated, Seen, Step, Weak, saturate};
 use super::weak::through;
 use crate::history::Micro;
+
+/// How many versions are looked at, of all rows that all reads did not find.
+const MOST: usize = 1 << 25;
 
 /// A row that a transaction did not find.
 struct Absent {
@@ -35,15 +39,15 @@ pub(super) fn explained(
     facts: &mut Facts,
     told: &Observations,
     level: Weak,
-    (attempts, stop): (u64, &mut dyn FnMut() -> bool),
+    (left, stop): (&mut u64, &mut dyn FnMut() -> bool),
 ) -> Option<bool> {
-    let mut told = told.clone();
     let (sure, open): (Vec<Absent>, Vec<Absent>) =
-        absences(facts).into_iter().partition(|absent| absent.writers.len() == 1);
+        absences(facts)?.into_iter().partition(|absent| absent.writers.len() == 1);
     if let Some(absent) = open.iter().find(|absent| absent.writers.is_empty()) {
         note(facts, unexplained(facts, absent, level));
         return Some(false);
     }
+    let mut told = told.clone();
     for absent in &sure {
         insert(&mut told, absent.reader, absent.seen(0));
     }
@@ -54,7 +58,7 @@ pub(super) fn explained(
     }
     // What failed first, and whether sessions had a part in any failure.
     let (mut first, mut part): (Option<Anomaly>, _) = (None, Through::Data);
-    let (mut ways, mut way, mut left): (Vec<usize>, usize, u64) = (Vec::new(), 0, attempts);
+    let (mut ways, mut way): (Vec<usize>, usize) = (Vec::new(), 0);
     while let Some(absent) = open.get(ways.len()) {
         if way == absent.writers.len() {
             let Some(before) = ways.pop() else {
@@ -67,10 +71,10 @@ pub(super) fn explained(
             way = before + 1;
             continue;
         }
-        if left == 0 || stop() {
+        if *left == 0 || stop() {
             return None;
         }
-        left -= 1;
+        *left -= 1;
         insert(&mut told, absent.reader, absent.seen(way));
         if let Saturated::Impossible(steps) = saturate(&told, level) {
             part = part.max(through(&told, &steps));
@@ -132,46 +136,54 @@ fn note(facts: &mut Facts, anomaly: Anomaly) {
     }
 }
 
-/// Everything that was not found, but for rows that nobody else wrote.
-fn absences(facts: &Facts) -> Vec<Absent> {
-    let mut absences: Vec<Absent> = Vec::new();
-    let mut add = |reader: u32, step: usize, object: u32, (initial, versions): (bool, Vec<u32>)| {
-        let writers = versions.iter().map(|write| Some(facts.writes[*write as usize].writer));
-        let writers = writers.chain(initial.then_some(None)).collect();
-        absences.push(Absent { reader, step: step as u32, object, writers });
-    };
+/// Everything that was not found, but for rows that every version explains: whoever saw the last one that is visible has
+/// seen nothing new. `None` if there is too much of it.
+fn absences(facts: &Facts) -> Option<Vec<Absent>> {
     let rows: Vec<u32> = (0..facts.objects.len() as u32).filter(|object| facts.is_row(*object)).collect();
+    let versions = |object: u32| {
+        let versions = &facts.versions[object as usize];
+        versions.order.iter().chain(&versions.loose).map(|write| &facts.writes[*write as usize])
+    };
+    // What nobody knows to have committed may have read anything.
+    let mut told = vec![false; facts.history.transactions.len()];
+    for (reader, _) in &facts.predicates {
+        told[*reader as usize] = true;
+    }
+    let mut found = Vec::new();
+    let mut most = MOST;
+    let mut add = |reader: u32, step: usize, object: u32, fits: &dyn Fn(Option<i64>) -> bool| {
+        most = most.checked_sub(1 + versions(object).count())?;
+        if versions(object).any(|write| write.writer != reader && !fits(write.value)) {
+            let (initial, versions) = facts.candidates(reader, object, fits);
+            let writers = versions.iter().map(|write| Some(facts.writes[*write as usize].writer));
+            let writers = writers.chain(initial.then_some(None)).collect();
+            found.push(Absent { reader, step: step as u32, object, writers });
+        }
+        Some(())
+    };
     for reader in (0..facts.history.transactions.len() as u32).filter(|at| facts.committed[*at as usize]) {
         let mut written: Vec<u32> = Vec::new();
-        let of_others = |object: u32| {
-            let versions = &facts.versions[object as usize];
-            let mut writes = versions.order.iter().chain(&versions.loose);
-            writes.any(|write| facts.writes[*write as usize].writer != reader)
-        };
         for (step, micro) in facts.transaction(reader).operations.iter().enumerate() {
             match micro {
                 Micro::Write { .. } => written.push(facts.object_at(reader, step)),
                 Micro::Read { value: None, .. } => {
                     let object = facts.object_at(reader, step);
-                    let unsure = |read: &super::facts::Read| read.object == object && read.version == UNSURE;
+                    let unsure = |read: &Read| read.object == object && read.version == UNSURE;
                     if !written.contains(&object) && facts.reads_of(reader).iter().any(unsure) {
-                        add(reader, step, object, facts.candidates(reader, object, |value| value.is_none()));
+                        add(reader, step, object, &|value| value.is_none())?;
                     }
                 }
-                Micro::ReadRows { predicate, rows: answer } => {
-                    let mut answered: Vec<u32> = answer.iter().filter_map(|(key, _)| facts.row(*key)).collect();
-                    answered.sort_unstable();
-                    let missed = rows.iter().copied().filter(|object| {
-                        answered.binary_search(object).is_err() && !written.contains(object) && of_others(*object)
-                    });
-                    for object in missed {
-                        let candidates = facts.candidates(reader, object, |value| !predicate.matches(value));
-                        add(reader, step, object, candidates);
+                Micro::ReadRows { predicate, rows: answer } if told[reader as usize] => {
+                    let mut known: Vec<u32> = answer.iter().filter_map(|(key, _)| facts.row(*key)).collect();
+                    known.extend(&written);
+                    known.sort_unstable();
+                    for object in rows.iter().filter(|object| known.binary_search(object).is_err()) {
+                        add(reader, step, *object, &|value| !predicate.matches(value))?;
                     }
                 }
-                Micro::Append { .. } | Micro::Read { .. } | Micro::ReadList { .. } => {}
+                Micro::Append { .. } | Micro::Read { .. } | Micro::ReadList { .. } | Micro::ReadRows { .. } => {}
             }
         }
     }
-    absences
+    Some(found)
 }

@@ -129,8 +129,10 @@ struct Case<'a> {
     told: Option<Observations>,
     /// The levels that saturation found possible.
     saturated: Vec<Level>,
-    /// Those of them that explain also what was not there.
-    explained: Vec<Level>,
+    /// Whether those that were asked explain also what was not there.
+    explained: BTreeMap<Level, Option<bool>>,
+    /// How many versions of what was not there may still be tried.
+    attempts: u64,
 }
 
 /// Judges a history, whoever of those that nobody saw committed.
@@ -178,7 +180,8 @@ fn attempt(
         answers: BTreeMap::new(),
         told: None,
         saturated: Vec::new(),
-        explained: Vec::new(),
+        explained: BTreeMap::new(),
+        attempts: options.budget / COST / steps(history),
     };
     case.search();
     if case.open() {
@@ -192,12 +195,8 @@ fn attempt(
         }
     }
     let (trusted, hidden) = (case.orders.trusted, case.facts.hidden);
-    let ambiguous = case
-        .facts
-        .versions
-        .iter()
-        .zip(&case.facts.objects)
-        .any(|(versions, object)| versions.ambiguous && matches!(object, super::Object::Row(_)));
+    let facts = &case.facts;
+    let ambiguous = (0_u32..).zip(&facts.versions).any(|(object, versions)| versions.ambiguous && facts.is_row(object));
     Told { judgement: case.done(), trusted, hidden, ambiguous }
 }
 
@@ -359,21 +358,24 @@ impl Case<'_> {
             return Finding::Holds;
         }
         let told = self.told.get_or_insert_with(|| observations(&self.facts, &self.graph));
-        let attempts = self.options.budget / COST / steps(self.facts.history);
-        for (weaker, weak) in WEAK.into_iter().filter(|(weaker, _)| level.implies(*weaker)) {
-            if self.explained.contains(&weaker) {
-                continue;
+        for (at, (weaker, weak)) in WEAK.into_iter().enumerate().filter(|(_, (weaker, _))| level.implies(*weaker)) {
+            if !self.explained.contains_key(&weaker) {
+                // What one level leaves of its share is for the next.
+                let share = self.attempts / (WEAK.len() - at) as u64;
+                let mut left = share;
+                let answer = explained(&mut self.facts, told, weak, (&mut left, &mut *self.stop));
+                self.attempts -= share - left;
+                self.explained.insert(weaker, answer);
             }
-            match explained(&mut self.facts, told, weak, (attempts, &mut *self.stop)) {
-                Some(true) => self.explained.push(weaker),
-                Some(false) => return Finding::Violated { anomaly: 0 },
-                None => {
-                    let reason = "there are too many versions of which predicate reads and reads of absent rows may be";
-                    return Finding::Undecided { reason: reason.to_owned() };
-                }
+            if self.explained[&weaker] == Some(false) {
+                return Finding::Violated { anomaly: 0 };
             }
         }
-        Finding::Holds
+        if self.explained.iter().any(|(stronger, answer)| stronger.implies(level) && *answer == Some(true)) {
+            return Finding::Holds;
+        }
+        let reason = "there are too many versions of which predicate reads and reads of absent rows may be";
+        Finding::Undecided { reason: reason.to_owned() }
     }
 
     /// Whether a transaction may have overwritten another version of a row or list than one that it had read.
@@ -395,16 +397,17 @@ impl Case<'_> {
         })
     }
 
+    /// Whether it is not known in which order some row was overwritten.
+    fn blind(&self) -> bool {
+        (0_u32..)
+            .zip(&self.facts.versions)
+            .any(|(object, versions)| self.facts.is_row(object) && !versions.loose.is_empty())
+    }
+
     fn cursor_stability(&self) -> Finding {
         let reason = if self.overtaken() || self.orders.skipped.is_some() {
             "an update may be lost, and the history does not tell whether it read through a cursor"
-        } else if self
-            .facts
-            .versions
-            .iter()
-            .zip(&self.facts.objects)
-            .any(|(versions, object)| matches!(object, super::Object::Row(_)) && !versions.loose.is_empty())
-        {
+        } else if self.blind() {
             "it is not known in which order rows were overwritten"
         } else {
             return Finding::Holds;

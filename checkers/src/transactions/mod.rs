@@ -99,7 +99,8 @@ pub struct Options {
     /// The levels to decide.
     pub levels: Vec<Level>,
     /// How many steps, of some nanoseconds each, a search for an order of writes that nobody saw may take. There may be
-    /// one for every level.
+    /// one for every level from repeatable read on, and one for the versions that [read committed](Level::ReadCommitted),
+    /// read atomic and causal reads did not find.
     pub budget: u64,
     /// How many anomalies of one name are reported.
     pub shown: usize,
