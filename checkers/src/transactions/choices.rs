@@ -2,7 +2,7 @@
 //!
 //! The judgement that comes first leaves such rows out, so what it finds wrong is wrong whoever wrote what. What it
 //! leaves open is judged again under every choice of the writers that were read: a level that holds under one of them
-//! holds, and one that is violated under all of them is violated. Writers whose writes nobody may read under any level
+//! holds, and one that is violated under all of them is violated, though each may violate it in a way of its own. Writers whose writes nobody may read under any level
 //! (they failed, or wrote something else after it, or are the reader itself) are chosen only if there are no others.
 //! Elements of lists are unique by definition, so lists are left alone.
 //!
@@ -11,7 +11,7 @@
 
 use std::collections::BTreeMap;
 
-use super::anomaly::Anomaly;
+use super::anomaly::{Anomaly, Name};
 use super::facts::{Chosen, Facts, Unseen};
 use super::level::Level;
 use super::levels::{COST, Stop, gravity, steps, told};
@@ -39,7 +39,7 @@ pub(super) fn decide(history: &History, options: &Options, stop: Stop<'_>, judge
     let share = options.budget / ways;
     let mut places = vec![0; reads.len()];
     let mut reasons: BTreeMap<Level, String> = BTreeMap::new();
-    let mut wrong: BTreeMap<Level, Anomaly> = BTreeMap::new();
+    let mut fallen = Fallen::new();
     loop {
         let chosen: Chosen = reads.iter().zip(&places).map(|(read, place)| (read.at, read.writes[*place])).collect();
         if stop() {
@@ -57,41 +57,69 @@ pub(super) fn decide(history: &History, options: &Options, stop: Stop<'_>, judge
                 Finding::Undecided { reason } => {
                     reasons.entry(*level).or_insert_with(|| reason.clone());
                 }
-                Finding::Violated { anomaly } => {
-                    // That which accuses the fewest levels: others may hold under another choice.
-                    let anomaly = &one.anomalies[*anomaly];
-                    if wrong.get(level).is_none_or(|known| reach(anomaly) < reach(known)) {
-                        wrong.insert(*level, anomaly.clone());
-                    }
-                }
+                Finding::Violated { .. } => {}
             }
         }
+        fallen.under(one.anomalies);
         if open.is_empty() || !advance(&mut places, &reads) {
             break;
         }
     }
+    let repeated = reads.iter().any(|read| read.writes.len() > 1);
     for level in open {
-        if let Some(reason) = reasons.remove(&level) {
-            judgement.findings.insert(level, Finding::Undecided { reason });
-        } else if let Some(mut anomaly) = wrong.remove(&level) {
-            if reads.iter().any(|read| read.writes.len() > 1) {
-                anomaly
-                    .evidence
-                    .push("one value was written more than once; no choice of its writers will do".to_owned());
+        if fallen.levels.contains(&level) {
+            // What violates it may violate others too, and the next of them need nothing more.
+            if !judgement.anomalies.iter().any(|known| known.name.violates(level)) {
+                judgement.anomalies.push(fallen.anomaly(level, repeated));
             }
-            let place = judgement.anomalies.iter().position(|known| *known == anomaly).unwrap_or_else(|| {
-                judgement.anomalies.push(anomaly);
-                judgement.anomalies.len() - 1
-            });
-            judgement.findings.insert(level, Finding::Violated { anomaly: place });
+        } else if let Some(reason) = reasons.remove(&level) {
+            judgement.findings.insert(level, Finding::Undecided { reason });
         }
     }
-    sort(judgement);
+    judgement.anomalies.sort_by_key(gravity);
+    judgement.point();
 }
 
-/// How many levels an anomaly violates.
-fn reach(anomaly: &Anomaly) -> usize {
-    Level::ALL.into_iter().filter(|level| anomaly.name.violates(*level)).count()
+/// What no choice of writers explains.
+struct Fallen {
+    /// The levels that are violated under every choice so far.
+    levels: Vec<Level>,
+    /// Of every name, the first that was found under some choice.
+    anomalies: BTreeMap<Name, Anomaly>,
+}
+
+impl Fallen {
+    fn new() -> Self {
+        Self { levels: Level::ALL.to_vec(), anomalies: BTreeMap::new() }
+    }
+
+    /// Takes in what is wrong under one more choice.
+    fn under(&mut self, anomalies: Vec<Anomaly>) {
+        self.levels.retain(|level| anomalies.iter().any(|anomaly| anomaly.name.violates(*level)));
+        for anomaly in anomalies {
+            self.anomalies.entry(anomaly.name).or_insert(anomaly);
+        }
+    }
+
+    /// What shows that a level is violated. Under another choice something else may be wrong, so an anomaly keeps its
+    /// name only if every choice violates all levels that the name does.
+    fn anomaly(&self, level: Level, repeated: bool) -> Anomaly {
+        let all = || self.anomalies.values().filter(|anomaly| anomaly.name.violates(level));
+        let is_sure = |anomaly: &&Anomaly| {
+            let mut violated = Level::ALL.into_iter().filter(|other| anomaly.name.violates(*other));
+            violated.all(|other| self.levels.contains(&other))
+        };
+        let sure = all().filter(is_sure).min_by_key(|anomaly| gravity(anomaly));
+        let mut anomaly = sure.or_else(|| all().next()).expect("every choice violates the level").clone();
+        if sure.is_none() {
+            anomaly.name = Name::of_level(level);
+            anomaly.message = format!("whoever wrote what was read, {level} does not explain it");
+        }
+        if repeated {
+            anomaly.evidence.push("one value was written more than once; no choice of its writers will do".to_owned());
+        }
+        anomaly
+    }
 }
 
 /// The next way to choose, if there is one.
@@ -104,20 +132,6 @@ fn advance(places: &mut [usize], reads: &[Read]) -> bool {
         *place = 0;
     }
     false
-}
-
-/// Puts the gravest first again.
-fn sort(judgement: &mut Judgement) {
-    let mut order: Vec<usize> = (0..judgement.anomalies.len()).collect();
-    order.sort_by_key(|at| gravity(&judgement.anomalies[*at]));
-    judgement.anomalies = order.iter().map(|at| judgement.anomalies[*at].clone()).collect();
-    for finding in judgement.findings.values_mut() {
-        if let Finding::Violated { anomaly } = finding
-            && let Some(place) = order.iter().position(|at| at == anomaly)
-        {
-            *anomaly = place;
-        }
-    }
 }
 
 /// The reads that are of a chosen write, and how many ways to choose there are, unless there are too many.

@@ -416,19 +416,12 @@ impl Case<'_> {
     }
 
     fn done(self) -> Judgement {
-        let (mut anomalies, mut findings) = (self.facts.found.anomalies, self.findings);
+        let (mut anomalies, findings) = (self.facts.found.anomalies, self.findings);
         anomalies.sort_by_key(gravity);
-        for (level, finding) in &mut findings {
-            // What was found last may violate what was not decided before.
-            match anomalies.iter().position(|anomaly| anomaly.name.violates(*level)) {
-                Some(anomaly) => {
-                    debug_assert!(*finding != Finding::Holds, "{level} holds in spite of {}", anomalies[anomaly].name);
-                    *finding = Finding::Violated { anomaly };
-                }
-                None => assert!(!matches!(finding, Finding::Violated { .. }), "{level} is violated by something"),
-            }
-        }
         let comparisons = self.facts.compared + self.graph.links.len() as u64;
-        Judgement { anomalies, findings, comparisons }
+        let mut judgement = Judgement { anomalies, findings, comparisons };
+        // What was found last may violate what was not decided before.
+        judgement.point();
+        judgement
     }
 }

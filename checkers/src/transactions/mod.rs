@@ -64,6 +64,20 @@ pub struct Judgement {
 }
 
 impl Judgement {
+    /// Lets every level that an anomaly violates be violated, by the first that does.
+    fn point(&mut self) {
+        for (level, finding) in &mut self.findings {
+            match self.anomalies.iter().position(|anomaly| anomaly.name.violates(*level)) {
+                Some(anomaly) => {
+                    let name = self.anomalies[anomaly].name;
+                    assert!(*finding != Finding::Holds, "{level} holds in spite of {name}");
+                    *finding = Finding::Violated { anomaly };
+                }
+                None => assert!(!matches!(finding, Finding::Violated { .. }), "{level} is violated by something"),
+            }
+        }
+    }
+
     /// The gravest anomaly that violates a level.
     pub fn violation(&self, level: Level) -> Option<&Anomaly> {
         match self.findings.get(&level)? {

@@ -73,3 +73,21 @@ fn too_many_choices_are_left_open() {
     let writers: Vec<Micro> = (0..20).map(|key| w(key, 1)).collect();
     decides(&concurrent(&[&writers, &writers, &readers]), &[], &[]);
 }
+
+#[test]
+fn an_anomaly_accuses_no_more_than_all_choices_do() {
+    let large = Micro::ReadRows { predicate: Predicate::Greater(4), rows: Vec::new() };
+    // Whoever saw the first writer missed another row of it, by a predicate. Whoever saw the second was not over when a
+    // third overtook both.
+    let history =
+        concurrent(&[&[w(1, 1), w(5, 5)], &[w(1, 1), w(6, 1)], &[r(1, 1), r(2, None), large], &[r(6, None), w(2, 2)]]);
+    let serial = [Level::Serializable, Level::StrongSessionSerializable, Level::StrictSerializable];
+    let others: Vec<Level> =
+        Level::ALL.into_iter().filter(|level| !serial.contains(level) && *level != Level::RepeatableRead).collect();
+    decides(&history, &others, &serial);
+    let judgement = judge(&timed(&history), &Options::default());
+    let [anomaly] = judgement.anomalies.as_slice() else { panic!("{judgement:#?}") };
+    let accused: Vec<Level> = Level::ALL.into_iter().filter(|level| anomaly.name.violates(*level)).collect();
+    assert_eq!((anomaly.name.to_string().as_str(), accused.as_slice()), ("G2", serial.as_slice()), "{anomaly:#?}");
+    assert!(anomaly.message.contains("serializable") && !anomaly.evidence.is_empty(), "{anomaly:#?}");
+}
