@@ -70,6 +70,8 @@ fn exit_codes_tell_the_verdict() {
     let twice = SKEW.replace("[\"w\",\"a\",0]", "[\"w\",\"a\",1]");
     std::fs::write(directory.join("twice.jsonl"), twice).unwrap();
     let (code, text, _) = ran(&directory, &["check", "twice.jsonl", "--level", "serializable"]);
+    assert!(code == 0 && text.contains("1 level held"), "the second may have read what the first wrote: {text}");
+    let (code, text, _) = ran(&directory, &["check", "twice.jsonl", "--level", "serializable", "--budget", "0"]);
     assert!(code == 3 && text.contains("1 level undecided"), "{text}");
     assert!(ran(&directory, &["check", "--help"]).1.contains("3 unknown"));
     for usage in [

@@ -150,9 +150,12 @@ impl Name {
             Self::LostUpdate => &[RepeatableRead, SnapshotIsolation],
             Self::Cycle { class, predicate, .. } => match (class, predicate) {
                 (Class::G0 | Class::G1c, _) => &[ReadCommitted, CursorStability],
-                (Class::GMonotonic, _) => &[ReadCommitted, RepeatableRead, SnapshotIsolation],
-                (Class::FracturedRead, _) => &[ReadAtomic, RepeatableRead, SnapshotIsolation],
-                (Class::Causality, _) => &[Causal, RepeatableRead, SnapshotIsolation],
+                (Class::GMonotonic, false) => &[ReadCommitted, RepeatableRead, SnapshotIsolation],
+                (Class::GMonotonic, true) => &[ReadCommitted, SnapshotIsolation],
+                (Class::FracturedRead, false) => &[ReadAtomic, RepeatableRead, SnapshotIsolation],
+                (Class::FracturedRead, true) => &[ReadAtomic, SnapshotIsolation],
+                (Class::Causality, false) => &[Causal, RepeatableRead, SnapshotIsolation],
+                (Class::Causality, true) => &[Causal, SnapshotIsolation],
                 (Class::GSingle | Class::LongFork | Class::GNonadjacent, false) => &[RepeatableRead, SnapshotIsolation],
                 (Class::GSingle | Class::LongFork | Class::GNonadjacent, true) => &[SnapshotIsolation],
                 (Class::G2, false) => &[RepeatableRead],
@@ -176,6 +179,25 @@ impl Name {
             _ => true,
         };
         enough && weakest.iter().any(|weakest| level.implies(*weakest))
+    }
+
+    /// The name of what violates a level and no other that the level does not follow from. All that is known to violate
+    /// [`Level::CursorStability`] violates [`Level::ReadCommitted`] as well.
+    pub(super) fn of_level(level: Level) -> Self {
+        let (class, predicate, through) = match level {
+            Level::ReadCommitted => (Class::GMonotonic, true, Through::Session),
+            Level::ReadAtomic => (Class::FracturedRead, true, Through::Session),
+            Level::Causal => (Class::Causality, true, Through::Session),
+            Level::CursorStability => (Class::G1c, false, Through::Data),
+            Level::RepeatableRead => (Class::G2, false, Through::Data),
+            Level::SnapshotIsolation => (Class::GNonadjacent, true, Through::Data),
+            Level::StrongSessionSnapshotIsolation => (Class::GNonadjacent, true, Through::Session),
+            Level::StrongSnapshotIsolation => (Class::GNonadjacent, true, Through::RealTime),
+            Level::Serializable => (Class::G2, true, Through::Data),
+            Level::StrongSessionSerializable => (Class::G2, true, Through::Session),
+            Level::StrictSerializable => (Class::G2, true, Through::RealTime),
+        };
+        Self::Cycle { class, predicate, through }
     }
 }
 
@@ -281,5 +303,21 @@ impl Why {
             Self::RealTime => "rt",
             Self::Initial => "initial",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_a_level_accuses_what_implies_it() {
+        for level in Level::ALL.into_iter().filter(|level| *level != Level::CursorStability) {
+            for other in Level::ALL {
+                assert_eq!(Name::of_level(level).violates(other), other.implies(level), "{level} {other}");
+            }
+        }
+        let unstable = Name::of_level(Level::CursorStability);
+        assert!(Level::ALL.into_iter().all(|level| unstable.violates(level)), "{unstable}");
     }
 }

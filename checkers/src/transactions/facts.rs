@@ -6,7 +6,8 @@
 //! may have aborted, and neither its writes nor its reads mean anything.
 //!
 //! Values are unique within a row or list, so a value tells who wrote it. Where two transactions that may have
-//! committed wrote the same, the object is left out, and nothing that then holds is certain. Rows and lists get dense
+//! committed wrote the same, the object is left out, and nothing that then holds is certain, unless it is
+//! [chosen](super::choices) whose values were read. Rows and lists get dense
 //! numbers, as do writes, which serve as versions: that of a list is the write of its last element.
 
 use std::collections::BTreeMap;
@@ -37,6 +38,9 @@ pub(super) enum Unseen {
     /// they bind nobody if they come last.
     Silent,
 }
+
+/// By transaction, place of the operation and object: the write that is taken to have left what was read.
+pub(super) type Chosen = BTreeMap<(u32, u32, u32), u32>;
 
 /// One write or append.
 pub(super) struct Write {
@@ -109,6 +113,8 @@ pub(super) struct Facts<'a> {
     pub(super) hidden: Option<u32>,
     /// Why some of the history says nothing, so that no level is certain to hold.
     pub(super) gap: Option<String>,
+    /// Who is taken to have written what was read, where more than one may have.
+    pub(super) chosen: Option<&'a Chosen>,
     numbers: HashMap<Object, u32, FxBuildHasher>,
     /// By object and value: the write, of a failed transaction only if no other wrote the same.
     pub(super) by_value: HashMap<(u32, i64), u32, FxBuildHasher>,
@@ -122,7 +128,7 @@ pub(super) struct Facts<'a> {
 
 impl<'a> Facts<'a> {
     /// Takes in a history.
-    pub(super) fn new(history: &'a History, shown: usize, unseen: Unseen) -> Self {
+    pub(super) fn new(history: &'a History, shown: usize, unseen: Unseen, chosen: Option<&'a Chosen>) -> Self {
         let transactions = &history.transactions;
         let steps = transactions.iter().map(|transaction| transaction.operations.len()).sum();
         let mut facts = Self {
@@ -139,6 +145,7 @@ impl<'a> Facts<'a> {
             compared: 0,
             hidden: None,
             gap: None,
+            chosen,
             numbers: HashMap::default(),
             by_value: HashMap::default(),
             written_by: Vec::with_capacity(transactions.len()),
@@ -166,6 +173,11 @@ impl<'a> Facts<'a> {
         let from = self.written_by[writer as usize] as usize;
         let to = self.written_by.get(writer as usize + 1).map_or(self.writes.len(), |to| *to as usize);
         &self.writes[from..to]
+    }
+
+    /// Whether an object is a row.
+    pub(super) fn is_row(&self, object: u32) -> bool {
+        matches!(self.objects[object as usize], Object::Row(_))
     }
 
     /// The number of the object of an operation, unless it is a predicate read.
@@ -257,6 +269,7 @@ impl<'a> Facts<'a> {
                 self.by_value.insert((object, value), write);
             }
             Some(_) if self.transaction(writer).outcome == Outcome::Failed => {}
+            Some(_) if self.chosen.is_some() && matches!(self.objects[object as usize], Object::Row(_)) => {}
             Some(other) => {
                 self.versions[object as usize].ambiguous = true;
                 let [one, two] = [other, write].map(|write| self.words.transaction(self.writes[write as usize].writer));

@@ -6,9 +6,11 @@
 
 use std::collections::BTreeMap;
 
+use super::absent::explained;
 use super::anomaly::{Anomaly, Name, Through};
+use super::choices;
 use super::cycles::Shape;
-use super::facts::{Facts, NONE, UNSURE, Unseen};
+use super::facts::{Chosen, Facts, NONE, UNSURE, Unseen};
 use super::graph::{DATA, Graph, ITEMS, Labels, SESSION, SESSIONS, View};
 use super::level::Level;
 use super::links::Links;
@@ -56,22 +58,59 @@ fn timed(level: Level) -> bool {
 
 /// See [`super::judge`].
 pub(super) fn judge(history: &History, options: &Options, stop: Stop<'_>) -> Judgement {
-    let (mut judgement, trusted) = settled(history, options, options.positions, stop);
-    if trusted && judgement.findings.values().any(|finding| *finding != Finding::Holds) {
-        // The positions may be wrong. What they prove is proven, but what contradicts them is no fault of the history.
-        let proven = judgement.findings;
-        judgement = settled(history, options, false, stop).0;
-        for (level, finding) in proven {
-            if finding == Finding::Holds {
-                judgement.findings.insert(level, finding);
-            }
-        }
+    let Told { mut judgement, ambiguous, .. } = told(history, options, None, stop);
+    if ambiguous {
+        choices::decide(history, options, stop, &mut judgement);
     }
     judgement
 }
 
+/// What is said of a history under some assumptions.
+pub(super) struct Told {
+    pub(super) judgement: Judgement,
+    /// Whether reported positions were used.
+    trusted: bool,
+    /// Who may be wrongly left out.
+    hidden: Option<u32>,
+    /// Whether rows were left out because one value was written to them more than once.
+    ambiguous: bool,
+}
+
+/// Judges a history in which it may be chosen who wrote what was read.
+pub(super) fn told(history: &History, options: &Options, chosen: Option<&Chosen>, stop: Stop<'_>) -> Told {
+    let mut told = settled(history, options, options.positions, chosen, stop);
+    if told.trusted && told.judgement.findings.values().any(|finding| *finding != Finding::Holds) {
+        // The positions may be wrong. What they prove is proven, but what contradicts them is no fault of the history.
+        let proven = told.judgement.findings;
+        told = settled(history, options, false, chosen, stop);
+        for (level, finding) in proven {
+            if finding == Finding::Holds {
+                told.judgement.findings.insert(level, finding);
+            }
+        }
+    }
+    told
+}
+
+/// What one step of a history costs in steps of the search, wherever the whole history is looked at once more.
+pub(super) const COST: u64 = 1000;
+
+/// How many steps a history has, at least one.
+pub(super) fn steps(history: &History) -> u64 {
+    history.transactions.iter().map(|transaction| 1 + transaction.operations.len() as u64).sum::<u64>().max(1)
+}
+
+/// By what anomalies are sorted: what needs real time or sessions comes after what does not.
+pub(super) fn gravity(anomaly: &Anomaly) -> (Through, Name, usize) {
+    let through = match anomaly.name {
+        Name::Cycle { through, .. } => through,
+        _ => Through::Data,
+    };
+    (through, anomaly.name, anomaly.cycle.len())
+}
+
 /// Says whether the time is up.
-type Stop<'a> = &'a mut dyn FnMut() -> bool;
+pub(super) type Stop<'a> = &'a mut dyn FnMut() -> bool;
 
 /// A history at work.
 struct Case<'a> {
@@ -90,37 +129,40 @@ struct Case<'a> {
     told: Option<Observations>,
     /// The levels that saturation found possible.
     saturated: Vec<Level>,
+    /// Whether those that were asked explain also what was not there.
+    explained: BTreeMap<Level, Option<bool>>,
+    /// How many versions of what was not there may still be tried.
+    attempts: u64,
 }
 
 /// Judges a history, whoever of those that nobody saw committed.
-fn settled(history: &History, options: &Options, positions: bool, stop: Stop<'_>) -> (Judgement, bool) {
-    let (without, trusted, hidden) = attempt(history, options, positions, Unseen::Absent, stop);
-    let Some(hidden) = hidden.filter(|_| without.findings.values().any(|finding| *finding != Finding::Holds)) else {
-        return (without, trusted);
-    };
-    let (with, ..) = attempt(history, options, positions, Unseen::Present, stop);
-    let (mut judgement, ..) = attempt(history, options, positions, Unseen::Silent, stop);
+fn settled(history: &History, options: &Options, positions: bool, chosen: Option<&Chosen>, stop: Stop<'_>) -> Told {
+    let mut attempt = |unseen| attempt(history, options, positions, (unseen, chosen), stop);
+    let without = attempt(Unseen::Absent);
+    let is_open = without.judgement.findings.values().any(|finding| *finding != Finding::Holds);
+    let Some(hidden) = without.hidden.filter(|_| is_open) else { return without };
+    let with = attempt(Unseen::Present).judgement;
+    let mut judgement = attempt(Unseen::Silent).judgement;
     for (level, finding) in &mut judgement.findings {
-        if [&without, &with].iter().any(|one| one.findings.get(level) == Some(&Finding::Holds)) {
+        if [&without.judgement, &with].iter().any(|one| one.findings.get(level) == Some(&Finding::Holds)) {
             *finding = Finding::Holds;
         } else if *finding == Finding::Holds {
             let reason = format!("it is not known whether {} committed", Words::new(history).transaction(hidden));
             *finding = Finding::Undecided { reason };
         }
     }
-    (judgement, trusted)
+    Told { judgement, ..without }
 }
 
-/// Judges a history under an assumption. Says also whether reported positions were used, and who may be wrongly left
-/// out.
+/// Judges a history under an assumption.
 fn attempt(
     history: &History,
     options: &Options,
     positions: bool,
-    unseen: Unseen,
+    (unseen, chosen): (Unseen, Option<&Chosen>),
     stop: Stop<'_>,
-) -> (Judgement, bool, Option<u32>) {
-    let mut facts = Facts::new(history, options.shown, unseen);
+) -> Told {
+    let mut facts = Facts::new(history, options.shown, unseen, chosen);
     let orders = facts.order(positions);
     let mut links = Links::new(&mut facts);
     let all = std::mem::take(&mut links.all);
@@ -138,11 +180,13 @@ fn attempt(
         answers: BTreeMap::new(),
         told: None,
         saturated: Vec::new(),
+        explained: BTreeMap::new(),
+        attempts: options.budget / COST / steps(history),
     };
     case.search();
     if case.open() {
         // Much cheaper than a search, and violates stronger levels as well.
-        case.weak(Level::Causal);
+        case.saturate(Level::Causal);
     }
     for level in STRONG_FIRST {
         if options.levels.contains(&level) {
@@ -151,7 +195,9 @@ fn attempt(
         }
     }
     let (trusted, hidden) = (case.orders.trusted, case.facts.hidden);
-    (case.done(), trusted, hidden)
+    let facts = &case.facts;
+    let ambiguous = (0_u32..).zip(&facts.versions).any(|(object, versions)| versions.ambiguous && facts.is_row(object));
+    Told { judgement: case.done(), trusted, hidden, ambiguous }
 }
 
 impl Case<'_> {
@@ -292,21 +338,44 @@ impl Case<'_> {
         })
     }
 
-    fn weak(&mut self, level: Level) -> Finding {
-        let told = self.told.take().unwrap_or_else(|| observations(&self.facts, &self.graph));
+    /// Whether what was seen is possible under a level that saturation decides.
+    fn saturate(&mut self, level: Level) -> bool {
+        let told = self.told.get_or_insert_with(|| observations(&self.facts, &self.graph));
         for (weaker, weak) in WEAK.into_iter().filter(|(weaker, _)| level.implies(*weaker)) {
-            if !self.saturated.contains(&weaker) && !self.facts.saturated(&told, weak) {
-                self.told = Some(told);
-                return Finding::Violated { anomaly: 0 };
+            if !self.saturated.contains(&weaker) && !self.facts.saturated(told, weak) {
+                return false;
             }
             self.saturated.push(weaker);
         }
-        self.told = Some(told);
-        if self.links.predicates || !self.links.doubts.is_empty() {
-            let reason = "what predicate reads did not see, and which absence was seen, is not judged at this level";
-            return Finding::Undecided { reason: reason.to_owned() };
+        true
+    }
+
+    fn weak(&mut self, level: Level) -> Finding {
+        if !self.saturate(level) {
+            return Finding::Violated { anomaly: 0 };
         }
-        Finding::Holds
+        if !self.links.predicates && self.links.doubts.is_empty() {
+            return Finding::Holds;
+        }
+        let told = self.told.get_or_insert_with(|| observations(&self.facts, &self.graph));
+        for (at, (weaker, weak)) in WEAK.into_iter().enumerate().filter(|(_, (weaker, _))| level.implies(*weaker)) {
+            if !self.explained.contains_key(&weaker) {
+                // What one level leaves of its share is for the next.
+                let share = self.attempts / (WEAK.len() - at) as u64;
+                let mut left = share;
+                let answer = explained(&mut self.facts, told, weak, (&mut left, &mut *self.stop));
+                self.attempts -= share - left;
+                self.explained.insert(weaker, answer);
+            }
+            if self.explained[&weaker] == Some(false) {
+                return Finding::Violated { anomaly: 0 };
+            }
+        }
+        if self.explained.iter().any(|(stronger, answer)| stronger.implies(level) && *answer == Some(true)) {
+            return Finding::Holds;
+        }
+        let reason = "there are too many versions of which predicate reads and reads of absent rows may be";
+        Finding::Undecided { reason: reason.to_owned() }
     }
 
     /// Whether a transaction may have overwritten another version of a row or list than one that it had read.
@@ -328,16 +397,17 @@ impl Case<'_> {
         })
     }
 
+    /// Whether it is not known in which order some row was overwritten.
+    fn blind(&self) -> bool {
+        (0_u32..)
+            .zip(&self.facts.versions)
+            .any(|(object, versions)| self.facts.is_row(object) && !versions.loose.is_empty())
+    }
+
     fn cursor_stability(&self) -> Finding {
         let reason = if self.overtaken() || self.orders.skipped.is_some() {
             "an update may be lost, and the history does not tell whether it read through a cursor"
-        } else if self
-            .facts
-            .versions
-            .iter()
-            .zip(&self.facts.objects)
-            .any(|(versions, object)| matches!(object, super::Object::Row(_)) && !versions.loose.is_empty())
-        {
+        } else if self.blind() {
             "it is not known in which order rows were overwritten"
         } else {
             return Finding::Holds;
@@ -346,24 +416,12 @@ impl Case<'_> {
     }
 
     fn done(self) -> Judgement {
-        let (mut anomalies, mut findings) = (self.facts.found.anomalies, self.findings);
-        // What needs real time or sessions comes after what does not.
-        let through = |anomaly: &Anomaly| match anomaly.name {
-            Name::Cycle { through, .. } => through,
-            _ => Through::Data,
-        };
-        anomalies.sort_by_key(|anomaly| (through(anomaly), anomaly.name, anomaly.cycle.len()));
-        for (level, finding) in &mut findings {
-            // What was found last may violate what was not decided before.
-            match anomalies.iter().position(|anomaly| anomaly.name.violates(*level)) {
-                Some(anomaly) => {
-                    debug_assert!(*finding != Finding::Holds, "{level} holds in spite of {}", anomalies[anomaly].name);
-                    *finding = Finding::Violated { anomaly };
-                }
-                None => assert!(!matches!(finding, Finding::Violated { .. }), "{level} is violated by something"),
-            }
-        }
+        let (mut anomalies, findings) = (self.facts.found.anomalies, self.findings);
+        anomalies.sort_by_key(gravity);
         let comparisons = self.facts.compared + self.graph.links.len() as u64;
-        Judgement { anomalies, findings, comparisons }
+        let mut judgement = Judgement { anomalies, findings, comparisons };
+        // What was found last may violate what was not decided before.
+        judgement.point();
+        judgement
     }
 }

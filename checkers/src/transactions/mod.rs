@@ -5,7 +5,9 @@
 //! has the field's [name](Name), the transactions that took part, and the reasons in words; if it is a cycle of
 //! dependencies, each [edge](Edge) says why it is there.
 
+mod absent;
 mod anomaly;
+mod choices;
 mod cycles;
 mod explain;
 mod facts;
@@ -62,6 +64,20 @@ pub struct Judgement {
 }
 
 impl Judgement {
+    /// Lets every level that an anomaly violates be violated, by the first that does.
+    fn point(&mut self) {
+        for (level, finding) in &mut self.findings {
+            match self.anomalies.iter().position(|anomaly| anomaly.name.violates(*level)) {
+                Some(anomaly) => {
+                    let name = self.anomalies[anomaly].name;
+                    assert!(*finding != Finding::Holds, "{level} holds in spite of {name}");
+                    *finding = Finding::Violated { anomaly };
+                }
+                None => assert!(!matches!(finding, Finding::Violated { .. }), "{level} is violated by something"),
+            }
+        }
+    }
+
     /// The gravest anomaly that violates a level.
     pub fn violation(&self, level: Level) -> Option<&Anomaly> {
         match self.findings.get(&level)? {
@@ -97,7 +113,8 @@ pub struct Options {
     /// The levels to decide.
     pub levels: Vec<Level>,
     /// How many steps, of some nanoseconds each, a search for an order of writes that nobody saw may take. There may be
-    /// one for every level.
+    /// one for every level from repeatable read on, and one for the versions that [read committed](Level::ReadCommitted),
+    /// read atomic and causal reads did not find.
     pub budget: u64,
     /// How many anomalies of one name are reported.
     pub shown: usize,

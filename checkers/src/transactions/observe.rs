@@ -146,7 +146,8 @@ impl<'a> Observer<'_, 'a> {
             return;
         }
         if let Some(first) = self.facts.reads.get(own.read as usize) {
-            if self.facts.value_of(first.version) == value {
+            let chosen = self.chosen(reader, object, place);
+            if self.facts.value_of(first.version) == value && chosen.is_none_or(|write| write == first.version) {
                 return;
             }
             self.changed(reader, object, first.place, place);
@@ -163,12 +164,18 @@ impl<'a> Observer<'_, 'a> {
         self.facts.reads.push(read);
     }
 
+    /// Which write is taken to have left what an operation read of a row.
+    fn chosen(&self, reader: u32, object: u32, place: u32) -> Option<u32> {
+        self.facts.chosen?.get(&(reader, place, object)).copied()
+    }
+
     /// Which write left what was read of a row, unless the read is wrong.
     fn version_of_row(&mut self, reader: u32, object: u32, value: Option<i64>, place: u32) -> Option<u32> {
         let Some(value) = value else {
             return Some(if self.facts.versions[object as usize].deleted { UNSURE } else { NONE });
         };
-        let Some(&write) = self.facts.by_value.get(&(object, value)) else {
+        let known = self.facts.by_value.get(&(object, value)).copied();
+        let Some(write) = self.chosen(reader, object, place).or(known) else {
             self.garbage(reader, self.facts.objects[object as usize], value, place);
             return None;
         };

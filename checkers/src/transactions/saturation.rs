@@ -26,6 +26,8 @@ use super::search::{Arc, Kind};
 /// A read of what another transaction left, by the number of the object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Seen {
+    /// Which step of the reader's program it was. What one step shows is seen at once.
+    pub step: u32,
     /// The row or list.
     pub object: u32,
     /// Who left it so; `None` if it was as it had been before all writes.
@@ -44,7 +46,8 @@ pub struct Place {
 /// What committed transactions saw and did. Transactions are numbered from 0; whoever did not commit does nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Observations {
-    /// For each transaction, what it read before writing it itself, in the order of its program.
+    /// For each transaction, what it read before writing it itself, in the order of its program. One step reads an object
+    /// once.
     pub reads: Vec<Vec<Seen>>,
     /// For each transaction, the objects it wrote.
     pub writes: Vec<Vec<u32>>,
@@ -139,15 +142,15 @@ struct Found {
 
 impl Found {
     /// Notes that somebody read an object from one writer, or its initial version, while another writer was visible.
-    fn add(&mut self, visible: u32, read: Seen, reader: u32) {
-        match read.writer {
+    fn add(&mut self, visible: u32, (object, writer): (u32, Option<u32>), reader: u32) {
+        match writer {
             Some(writer) if writer == visible => {}
             Some(writer) => {
-                let arc = Arc { from: visible, to: writer, kind: Kind::Ww, tag: read.object };
+                let arc = Arc { from: visible, to: writer, kind: Kind::Ww, tag: object };
                 self.inferences.push(Inference { arc, reader });
             }
             None => {
-                self.missed.get_or_insert((visible, reader, read.object));
+                self.missed.get_or_insert((visible, reader, object));
             }
         }
     }
@@ -183,25 +186,29 @@ fn read_committed(observations: &Observations, found: &mut Found) {
     let writes = sorted_writes(observations);
     for (reads, reader) in observations.reads.iter().zip(0..) {
         let mut first_read = BTreeMap::new();
-        for (at, read) in reads.iter().enumerate() {
-            first_read.entry(read.writer).or_insert(at);
+        for read in reads {
+            first_read.entry(read.writer).or_insert(read.step);
         }
         // By object, the first two different writers it is read from after the read at hand. Those that follow are
         // after the second by inferences of their own.
         let mut later: BTreeMap<u32, Vec<Option<u32>>> = BTreeMap::new();
-        for (at, read) in reads.iter().enumerate().rev() {
-            if let Some(visible) = read.writer.filter(|_| first_read[&read.writer] == at) {
-                both(&writes[visible as usize], &later, |object, writers| {
-                    let other = writers.iter().find(|writer| **writer != Some(visible));
-                    if let Some(&writer) = other {
-                        found.add(visible, Seen { object, writer }, reader);
-                    }
-                });
+        for reads in reads.chunk_by(|one, other| one.step == other.step).rev() {
+            for read in reads {
+                if let Some(visible) = read.writer.filter(|_| first_read[&read.writer] == read.step) {
+                    both(&writes[visible as usize], &later, |object, writers| {
+                        let other = writers.iter().find(|writer| **writer != Some(visible));
+                        if let Some(&writer) = other {
+                            found.add(visible, (object, writer), reader);
+                        }
+                    });
+                }
             }
-            let writers = later.entry(read.object).or_default();
-            if writers.first() != Some(&read.writer) {
-                writers.insert(0, read.writer);
-                writers.truncate(2);
+            for read in reads {
+                let writers = later.entry(read.object).or_default();
+                if writers.first() != Some(&read.writer) {
+                    writers.insert(0, read.writer);
+                    writers.truncate(2);
+                }
             }
         }
     }
@@ -224,7 +231,7 @@ fn read_atomic(observations: &Observations, found: &mut Found) {
             }
             let mut read: BTreeMap<u32, Vec<Option<u32>>> = BTreeMap::new();
             let mut visible = Vec::new();
-            for &Seen { object, writer } in &observations.reads[reader as usize] {
+            for &Seen { object, writer, .. } in &observations.reads[reader as usize] {
                 let writers = read.entry(object).or_default();
                 if !writers.contains(&writer) {
                     writers.push(writer);
@@ -233,7 +240,7 @@ fn read_atomic(observations: &Observations, found: &mut Found) {
                         writes[initial as usize].binary_search(&object).is_ok().then_some(initial)
                     };
                     if let Some(before) = last_writer.get(&object).copied().or_else(initial) {
-                        found.add(before, Seen { object, writer }, reader);
+                        found.add(before, (object, writer), reader);
                     }
                 }
                 visible.extend(writer);
@@ -243,7 +250,7 @@ fn read_atomic(observations: &Observations, found: &mut Found) {
             for visible in visible {
                 both(&writes[visible as usize], &read, |object, writers| {
                     for &writer in writers {
-                        found.add(visible, Seen { object, writer }, reader);
+                        found.add(visible, (object, writer), reader);
                     }
                 });
             }
@@ -308,7 +315,7 @@ fn causal(base: &Base, order: &[u32], found: &mut Found) {
                         clocks[writer as usize * block.len() + (line - block.start) as usize] > place
                     });
                     if !follows {
-                        found.add(last, *read, reader);
+                        found.add(last, (read.object, read.writer), reader);
                     }
                 }
             }

@@ -6,9 +6,9 @@
 use hashbrown::HashMap;
 use rustc_hash::FxBuildHasher;
 
-use super::anomaly::{Class, Edge, Name, Object, Through};
-use super::facts::{Facts, NONE, UNSURE};
-use super::graph::{Graph, INITIAL, Labels, Link, RW, SESSION, WR, WW};
+use super::anomaly::{Anomaly, Class, Edge, Name, Object, Through};
+use super::facts::{Facts, NONE, Read, UNSURE};
+use super::graph::{Graph, INITIAL, Labels, Link, RW, RW_PREDICATE, SESSION, WR, WR_PREDICATE, WW};
 use super::saturation::{Observations, Place, Saturated, Seen, Step, Weak, saturate};
 use super::search::{Arc, Kind};
 use crate::history::{Micro, Outcome};
@@ -68,45 +68,60 @@ fn seen(facts: &Facts, reader: u32) -> Vec<Seen> {
     let (mut next, mut written) = (0, Vec::new());
     for (place, micro) in facts.transaction(reader).operations.iter().enumerate() {
         let object = facts.object_at(reader, place);
-        let known = match micro {
-            Micro::Write { .. } | Micro::Append { .. } => {
-                written.push(object);
-                continue;
-            }
-            // Only what changes is noted as a read of its own.
-            Micro::Read { .. } | Micro::ReadList { .. }
-                if reads.get(next).is_none_or(|read| read.place != place as u32) =>
-            {
-                let first = reads.iter().find(|read| read.object == object && read.place < place as u32);
-                // A list shows what others appended also to who appended to it.
-                let list = matches!(micro, Micro::ReadList { .. });
-                first.filter(|_| list || !written.contains(&object))
-            }
-            _ => None,
-        };
         let here = next;
         while reads.get(next).is_some_and(|read| read.place == place as u32) {
             next += 1;
         }
-        for read in known.into_iter().chain(&reads[here..next]).filter(|read| read.version != UNSURE) {
+        let here = &reads[here..next];
+        // Only what changes is noted as a read of its own.
+        let repeated = |object: u32| {
+            let mut first = reads.iter().take_while(|read| read.place < place as u32);
+            first.find(|read| read.object == object).filter(|_| here.iter().all(|read| read.object != object))
+        };
+        let known: Vec<&Read> = match micro {
+            Micro::Write { .. } | Micro::Append { .. } => {
+                written.push(object);
+                continue;
+            }
+            Micro::Read { .. } => repeated(object).filter(|_| !written.contains(&object)).into_iter().collect(),
+            // A list shows what others appended also to who appended to it.
+            Micro::ReadList { .. } => repeated(object).into_iter().collect(),
+            Micro::ReadRows { rows, .. } => {
+                let rows = rows.iter().filter_map(|(key, _)| facts.row(*key));
+                rows.filter(|row| !written.contains(row)).filter_map(repeated).collect()
+            }
+        };
+        for read in known.into_iter().chain(here).filter(|read| read.version != UNSURE) {
             let versions = &facts.versions[read.object as usize];
             let write = facts.writes.get(read.version as usize);
             if let (Object::List(_), Some(write)) = (facts.objects[read.object as usize], write) {
                 let before = &versions.order[..write.position as usize];
                 let others = before.iter().map(|write| (*write, facts.writes[*write as usize].writer));
-                all.extend(
-                    others
-                        .filter(|(_, by)| *by != write.writer && *by != reader)
-                        .map(|(write, by)| Seen { object: facts.objects.len() as u32 + write, writer: Some(by) }),
-                );
+                all.extend(others.filter(|(_, by)| *by != write.writer && *by != reader).map(|(write, by)| Seen {
+                    step: place as u32,
+                    object: facts.objects.len() as u32 + write,
+                    writer: Some(by),
+                }));
             }
             let writer = write.map(|write| write.writer);
             if writer != Some(reader) {
-                all.push(Seen { object: read.object, writer });
+                all.push(Seen { step: place as u32, object: read.object, writer });
             }
         }
     }
     all
+}
+
+/// The arcs that steps take, or rest on.
+fn arcs(steps: &[Step]) -> impl Iterator<Item = &Arc> {
+    let because = steps.iter().flat_map(|step| step.inferred.iter().flat_map(|(_, arcs)| arcs));
+    steps.iter().map(|step| &step.arc).chain(because)
+}
+
+/// Whether the order of sessions has a part in a contradiction.
+pub(super) fn through(told: &Observations, steps: &[Step]) -> Through {
+    let sessions = arcs(steps).any(|arc| arc.kind == Kind::Session && told.initial != Some(arc.from));
+    if sessions { Through::Session } else { Through::Data }
 }
 
 impl Facts<'_> {
@@ -114,13 +129,7 @@ impl Facts<'_> {
     pub(super) fn saturated(&mut self, told: &Observations, level: Weak) -> bool {
         let Saturated::Impossible(steps) = saturate(told, level) else { return true };
         let inferred = steps.iter().any(|step| step.inferred.is_some() || step.arc.kind == Kind::Rw);
-        let arcs = || {
-            let because = steps.iter().flat_map(|step| step.inferred.iter().flat_map(|(_, arcs)| arcs));
-            steps.iter().map(|step| &step.arc).chain(because)
-        };
-        let sessions = arcs().any(|arc| arc.kind == Kind::Session && told.initial != Some(arc.from));
-        let through = if sessions { Through::Session } else { Through::Data };
-        let reads = arcs().any(|arc| arc.kind == Kind::Wr);
+        let reads = arcs(&steps).any(|arc| arc.kind == Kind::Wr);
         let class = match level {
             _ if !inferred && reads => Class::G1c,
             _ if !inferred => Class::G0,
@@ -128,10 +137,19 @@ impl Facts<'_> {
             Weak::ReadAtomic => Class::FracturedRead,
             Weak::Causal => Class::Causality,
         };
-        let name = Name::Cycle { class, predicate: false, through };
+        let name = Name::Cycle { class, predicate: false, through: through(told, &steps) };
+        if self.found.wanted(name) {
+            let anomaly = self.contradiction(told, &steps, name);
+            self.found.anomalies.push(anomaly);
+        }
+        false
+    }
+
+    /// Tells steps that contradict each other.
+    pub(super) fn contradiction(&self, told: &Observations, steps: &[Step], name: Name) -> Anomaly {
         let edges: Vec<Edge> = steps.iter().filter_map(|step| self.edge_of(told, &step.arc)).collect();
         let mut anomaly = self.cycle(name, edges);
-        for Step { arc, inferred } in &steps {
+        for Step { arc, inferred } in steps {
             let Some((reader, because)) = inferred else { continue };
             let [one, two, reader] = [arc.from, arc.to, *reader].map(|at| self.words.transaction(at));
             let object = self.words.object(self.objects[arc.tag as usize]);
@@ -142,10 +160,7 @@ impl Facts<'_> {
             ));
             anomaly.evidence.extend(known);
         }
-        if self.found.wanted(name) {
-            self.found.anomalies.push(anomaly);
-        }
-        false
+        anomaly
     }
 
     /// An arc of saturation as an edge.
@@ -154,6 +169,7 @@ impl Facts<'_> {
             let last = self.writes_of(by).iter().rposition(|write| write.object == arc.tag)?;
             Some(self.written_by[by as usize] + last as u32)
         };
+        let read = |by: u32| self.reads_of(by).iter().any(|read| read.object == arc.tag);
         let (label, object, version): (Labels, u32, u32) = match arc.kind {
             Kind::Session if told.initial == Some(arc.from) => (INITIAL, NONE, NONE),
             Kind::Session | Kind::RealTime => (SESSION, NONE, NONE),
@@ -161,9 +177,9 @@ impl Facts<'_> {
                 let write = arc.tag - self.objects.len() as u32;
                 (WR, self.writes[write as usize].object, write)
             }
-            Kind::Wr => (WR, arc.tag, written(arc.from)?),
+            Kind::Wr => (if read(arc.to) { WR } else { WR_PREDICATE }, arc.tag, written(arc.from)?),
             Kind::Ww => (WW, arc.tag, written(arc.to)?),
-            Kind::Rw => (RW, arc.tag, written(arc.to)?),
+            Kind::Rw => (if read(arc.from) { RW } else { RW_PREDICATE }, arc.tag, written(arc.to)?),
         };
         self.edges(&[Link { from: arc.from, to: arc.to, label, object, version }]).pop()
     }

@@ -32,6 +32,8 @@ pub enum Shape {
     Rows,
     /// All of them.
     Mixed,
+    /// Rows, with few values, so that a value does not tell who wrote it.
+    Repeated,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -83,30 +85,29 @@ pub fn random(seed: u64, shape: Shape, most: u64) -> History {
         conflicts: !random.one_in(3),
         serial: random.one_in(6),
     };
+    let rows = matches!(shape, Shape::Rows | Shape::Mixed | Shape::Repeated);
     let mut value = 0;
     let mut plan = |random: &mut Random| {
         let steps = 1 + random.below(4);
         let steps = (0..steps).map(|_| {
             let key = random.below(keys);
-            value += 1;
+            value = if shape == Shape::Repeated { 1 + random.below(3) as i64 } else { value + 1 };
             let is_list = match shape {
                 Shape::Lists => true,
-                Shape::Registers | Shape::Rows => false,
+                Shape::Registers | Shape::Rows | Shape::Repeated => false,
                 Shape::Mixed => random.one_in(2),
             };
             match random.below(5) {
                 0 | 1 if is_list => Plan::Append(key, value),
                 _ if is_list => Plan::ReadList(key),
-                0 if matches!(shape, Shape::Rows | Shape::Mixed) && random.one_in(3) => Plan::Write(key, None),
+                0 if rows && random.one_in(3) => Plan::Write(key, None),
                 0 | 1 => Plan::Write(key, Some(value)),
-                2 | 3 if matches!(shape, Shape::Rows | Shape::Mixed) && random.one_in(2) => {
-                    Plan::ReadRows(match random.below(4) {
-                        0 => Predicate::Any,
-                        1 => Predicate::Modulo { divisor: 2, remainder: random.below(2) as i64 },
-                        2 => Predicate::Greater(random.below(8) as i64),
-                        _ => Predicate::Less(random.below(12) as i64),
-                    })
-                }
+                2 | 3 if rows && random.one_in(2) => Plan::ReadRows(match random.below(4) {
+                    0 => Predicate::Any,
+                    1 => Predicate::Modulo { divisor: 2, remainder: random.below(2) as i64 },
+                    2 => Predicate::Greater(random.below(8) as i64),
+                    _ => Predicate::Less(random.below(12) as i64),
+                }),
                 _ => Plan::Read(key),
             }
         });

@@ -1,6 +1,7 @@
 //! The judge against histories written by hand, a model of a database, and exhaustive searches.
 
 mod anomalies;
+mod choices;
 mod lists;
 mod model;
 
