@@ -314,6 +314,7 @@ mod tests {
     fn a_search_repeats_itself_and_learns() {
         let search = |guided| {
             let mut search = Search::new(7, Overrides { ops: Some(30), ..Overrides::default() }, guided);
+            search.fresh = KNOWN;
             let digests: Vec<String> = (0..30)
                 .map(|_| {
                     let input = search.next_input();
@@ -324,7 +325,7 @@ mod tests {
         };
         let (digests, (champions, states)) = search(true);
         assert_eq!(search(true).0, digests);
-        assert!(champions > 10 && states > 50, "{champions} champions, {states} states");
+        assert!(champions >= 5 && states > 50, "{champions} champions, {states} states");
         assert_ne!(search(false).0, digests);
     }
 
