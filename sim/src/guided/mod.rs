@@ -88,7 +88,7 @@ struct Probe {
 /// An input whose run passed a probe often, or many.
 #[derive(Clone)]
 pub struct Champion {
-    /// How often, for [`UNIT`] events and half a mean run more: a short run that passed it once is none. Of a
+    /// How often, for a thousand million events and half a mean run more: a short run that passed it once is none. Of a
     /// troubled run, a sum over all probes: how many times the mean rate, as a logarithm.
     pub rate: u64,
     /// The bytes of the run.
