@@ -46,6 +46,19 @@ pub(super) struct Draft {
     pub historic: bool,
 }
 
+impl Draft {
+    /// The transaction, once it is known whose it is, when it ran and what its steps mean.
+    pub fn transaction(
+        &self,
+        client: u64,
+        (invoke, complete): (u64, Option<u64>),
+        operations: Vec<Micro>,
+    ) -> Transaction {
+        let Self { id, outcome, snapshot, commit, historic, initial, .. } = *self;
+        Transaction { id, client, invoke, complete, outcome, snapshot, commit, historic, initial, operations }
+    }
+}
+
 /// What a key holds.
 #[derive(Clone, Copy, PartialEq)]
 enum Holds {
@@ -77,7 +90,7 @@ pub(super) struct Assembler {
 }
 
 impl Assembler {
-    pub(super) fn add(&mut self, draft: Draft, line: usize) -> Result<(), HistoryError> {
+    pub(super) fn add(&mut self, mut draft: Draft, line: usize) -> Result<(), HistoryError> {
         let client = self.vocabulary.interner.client(&draft.session);
         let (invoke, complete) = self.times(&draft, line)?;
         if let Some(place) = self.latest.insert(client, self.transactions.len()) {
@@ -96,19 +109,8 @@ impl Assembler {
         if draft.initial && draft.outcome != Outcome::Ok {
             return wrong(line, "the transaction that made the initial state must be ok");
         }
-        let operations = self.vocabulary.steps(draft.steps, line)?;
-        self.transactions.push(Transaction {
-            id: draft.id,
-            client,
-            invoke,
-            complete,
-            outcome: draft.outcome,
-            snapshot: draft.snapshot,
-            commit: draft.commit,
-            historic: draft.historic,
-            initial: draft.initial,
-            operations,
-        });
+        let operations = self.vocabulary.steps(std::mem::take(&mut draft.steps), line)?;
+        self.transactions.push(draft.transaction(client, (invoke, complete), operations));
         self.lines.push(line);
         Ok(())
     }

@@ -148,7 +148,7 @@ impl Stream {
         Ok(())
     }
 
-    fn over(&mut self, draft: Draft) -> Result<Transaction, HistoryError> {
+    fn over(&mut self, mut draft: Draft) -> Result<Transaction, HistoryError> {
         let (line, id) = (self.line, draft.id);
         let announced = self.announced.0.contains_key(&id);
         self.announced.over(id, draft.call, line)?;
@@ -180,22 +180,11 @@ impl Stream {
             let reason = format!("session {session} invoked at {invoke} while its call of line {earlier} was open");
             return wrong(line, reason);
         }
-        let mut operations = self.vocabulary.steps(draft.steps, line)?;
+        let mut operations = self.vocabulary.steps(std::mem::take(&mut draft.steps), line)?;
         self.vocabulary.check_sizes()?;
         self.vocabulary.settle(&mut operations);
         self.lists(&operations)?;
-        let transaction = Transaction {
-            id,
-            client,
-            invoke,
-            complete,
-            outcome: draft.outcome,
-            snapshot: draft.snapshot,
-            commit: draft.commit,
-            historic: draft.historic,
-            initial: draft.initial,
-            operations,
-        };
+        let transaction = draft.transaction(client, (invoke, complete), operations);
         if transaction.commit.is_some() && !transaction.writes() {
             return wrong(line, format!("transaction {id} has a commit position but wrote nothing"));
         }
