@@ -23,3 +23,7 @@ pub mod raft;
 pub mod sql;
 
 pub mod node;
+
+pub mod database;
+
+pub use database::Database;

@@ -26,6 +26,12 @@ impl OsDisk {
         Self { root: Rc::new(root) }
     }
 
+    /// A disk whose root is a directory, which is made if there is none.
+    pub fn create(root: &std::path::Path) -> Result<Self, Error> {
+        fs::create_dir_all(root).map_err(|error| failed("create", &root.to_string_lossy(), &error))?;
+        Ok(Self::new(root.to_path_buf()))
+    }
+
     /// The real path of a file, or of a directory other than the root.
     fn resolve(&self, operation: &'static str, path: &str) -> Result<PathBuf, Error> {
         check_path(path).map_err(|kind| Error::new(operation, path, kind))?;

@@ -8,7 +8,7 @@
 use std::ops::Bound;
 
 use super::{Error, Version};
-use crate::encoding::keycode::{escape_into, unescape};
+use crate::encoding::keycode::{escape_into, unescape, unescape_into};
 use crate::storage::{self, KeyRange};
 
 /// First byte of the storage keys of metadata and of versions.
@@ -68,6 +68,60 @@ impl VersionKey {
 
     pub fn into_bytes(self) -> Vec<u8> {
         self.0
+    }
+
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Whether a storage key is that of a version of the same key.
+    pub fn is_of_same_key(&self, other: &[u8]) -> bool {
+        other.len() == self.0.len() && other.starts_with(self.stem())
+    }
+}
+
+/// The storage key of a version, as it lies in the storage.
+#[derive(Clone, Copy)]
+pub(super) struct VersionRef<'a>(&'a [u8]);
+
+impl<'a> VersionRef<'a> {
+    #[inline]
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, Error> {
+        match bytes {
+            [VERSIONED, .., TOMBSTONE | VALUE] if bytes.len() > SUFFIX => Ok(Self(bytes)),
+            _ => Err(invalid(format!("{bytes:02x?} is no key of a version"))),
+        }
+    }
+
+    /// See [`VersionKey::stem`].
+    #[inline]
+    pub fn stem(self) -> &'a [u8] {
+        &self.0[..self.0.len() - SUFFIX]
+    }
+
+    #[inline]
+    pub fn version(self) -> Version {
+        let start = self.0.len() - SUFFIX;
+        Version::from_be_bytes(self.0[start..start + 8].try_into().expect("eight bytes"))
+    }
+
+    #[inline]
+    pub fn is_tombstone(self) -> bool {
+        self.0.ends_with(&[TOMBSTONE])
+    }
+
+    /// Whether the other one is a version of the same key. Neighbours differ at the end of the key for the most part, so
+    /// that is looked at first.
+    #[inline]
+    pub fn is_of_same_key(self, other: Self) -> bool {
+        let (a, b) = (self.stem(), other.stem());
+        a.len() == b.len() && a.last_chunk::<8>() == b.last_chunk::<8>() && a == b
+    }
+
+    /// Appends the user's key.
+    pub fn user_key_into(self, key: &mut Vec<u8>) -> Result<(), Error> {
+        unescape_into(key, &self.stem()[1..]).map_err(storage::Error::from)?;
+        Ok(())
     }
 }
 

@@ -35,6 +35,11 @@ impl End {
 }
 
 impl Reads {
+    /// Whether nothing was read.
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty() && self.ranges.is_empty()
+    }
+
     /// Adds a key.
     pub fn add_key(&mut self, key: &[u8]) {
         if !self.keys.contains(key) && !self.covers(key) {

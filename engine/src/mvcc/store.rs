@@ -3,12 +3,14 @@
 //! A commit is one atomic batch: its versions, the caller's metadata, and its position. Garbage collection, which takes
 //! a position too, moves the watermark, the oldest position that can be read, and removes what none from there on sees.
 
+use std::borrow::Cow;
 use std::ops::Bound;
 
-use super::layout::{self, APPLIED, SWEPT, VersionKey, WATERMARK, invalid};
+use super::cursor::Visible;
+use super::layout::{self, APPLIED, SWEPT, VersionKey, VersionRef, WATERMARK, invalid};
 use super::scan::SnapshotScan;
-use super::{Commit, Conflict, Error, Scan, Version};
-use crate::storage::{Batch, KeyRange, Storage};
+use super::{Commit, Conflict, Cursor, Error, Scan, Version};
+use crate::storage::{Batch, Entry, KeyRange, Storage};
 
 /// The most versions that garbage collection removes in one batch. Tiny in tests, so that their few keys need several.
 const SWEEP_BATCH: usize = if cfg!(test) { 3 } else { 4096 };
@@ -62,10 +64,36 @@ impl<S: Storage> Store<S> {
 
     /// Reads a key as of a position.
     pub fn snapshot_get(&self, key: &[u8], at: Version) -> Result<Option<Vec<u8>>, Error> {
+        Ok(self.snapshot_read(key, at)?.map(Cow::into_owned))
+    }
+
+    /// Reads a key as of a position, without a copy of what the storage has at hand.
+    pub fn snapshot_read(&self, key: &[u8], at: Version) -> Result<Option<Cow<'_, [u8]>>, Error> {
         self.check_readable(at)?;
-        let Some(newest) = self.storage.scan(layout::versions_of(key, at)).next_back() else { return Ok(None) };
-        let (key, value) = newest?;
-        Ok((!VersionKey::parse(key)?.is_tombstone()).then_some(value))
+        // The versions of a key lie side by side, so this is the newest of them up to there, unless there is none.
+        let last = VersionKey::new(key, at, false);
+        let Some(Entry { key, value }) = self.storage.last_up_to(last.as_bytes())? else { return Ok(None) };
+        if !last.is_of_same_key(&key) || VersionRef::parse(&key)?.is_tombstone() {
+            return Ok(None);
+        }
+        match value {
+            Some(value) => Ok(Some(Cow::Borrowed(value))),
+            None => match self.storage.get(&key)? {
+                Some(value) => Ok(Some(Cow::Owned(value))),
+                None => Err(invalid(format!("{key:02x?} has a version without a value"))),
+            },
+        }
+    }
+
+    /// Reads a range of keys as of a position in one direction.
+    pub fn snapshot_cursor(&self, range: &KeyRange, at: Version, reverse: bool) -> Result<Box<dyn Cursor + '_>, Error> {
+        self.check_readable(at)?;
+        let versions = self.storage.entries(layout::versions_in(range));
+        Ok(if reverse {
+            Box::new(Visible::new(&self.storage, versions.rev(), at, true))
+        } else {
+            Box::new(Visible::new(&self.storage, versions, at, false))
+        })
     }
 
     /// Scans a range of keys as of a position, both ways.

@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, btree_map};
 use serde::{Deserialize, Serialize};
 
 use super::reads::Reads;
-use super::{Change, Error, Isolation, Read, Savepoint, Version};
-use crate::storage::KeyRange;
+use super::{Change, Error, Isolation, Read, RowNumber, Savepoint, Store, Version};
+use crate::storage::{KeyRange, Storage};
 
 /// A running transaction.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -22,6 +22,10 @@ pub struct Txn {
     /// What `writes` held before each write: nothing, or an earlier write of this transaction.
     undo: Vec<(Vec<u8>, Option<Change>)>,
     reads: RefCell<Reads>,
+    /// The client, and its number for the transaction.
+    identity: (u64, u64),
+    /// How many row numbers it has given.
+    rows: u64,
 }
 
 /// A transaction that asks to be committed.
@@ -64,8 +68,15 @@ pub enum Conflict {
 impl Txn {
     /// A transaction at a snapshot.
     pub fn new(snapshot: Version, isolation: Isolation, read_only: bool) -> Self {
-        let (writes, undo, reads) = Default::default();
-        Self { snapshot, isolation, read_only, writes, undo, reads }
+        let (writes, undo, reads, identity, rows) = Default::default();
+        Self { snapshot, isolation, read_only, writes, undo, reads, identity, rows }
+    }
+
+    /// Says who the transaction is: its client, and the client's number for it. No other transaction at the same snapshot may
+    /// have the same identity, unless at most one of them can commit.
+    #[must_use]
+    pub fn identified(self, client: u64, number: u64) -> Self {
+        Self { identity: (client, number), ..self }
     }
 
     /// The position that it reads at.
@@ -131,11 +142,47 @@ impl Txn {
         Ok(())
     }
 
-    pub(super) fn savepoint(&self) -> Savepoint {
+    /// See [`super::Transaction::fresh_row`]. Rolling back does not take numbers back.
+    pub(super) fn fresh_row(&mut self) -> RowNumber {
+        let count = self.rows;
+        self.rows += 1;
+        RowNumber { snapshot: self.snapshot, count, transaction: self.identity }
+    }
+
+    /// Changes how the transaction reads; an error if it has read under validation or written.
+    pub fn set_modes(&mut self, isolation: Option<Isolation>, read_only: Option<bool>) -> Result<(), Error> {
+        if self.has_writes() || !self.reads.borrow().is_empty() {
+            return Err(Error::Running);
+        }
+        self.isolation = isolation.unwrap_or(self.isolation);
+        self.read_only = read_only.unwrap_or(self.read_only);
+        Ok(())
+    }
+
+    /// Moves a READ COMMITTED transaction to a later snapshot, if what it has written, and read under validation, has not
+    /// changed meanwhile: else its commit could not know of the change.
+    pub fn advance<S: Storage>(&mut self, store: &Store<S>, to: Version) -> Result<Result<(), Conflict>, Error> {
+        assert!(self.isolation == Isolation::ReadCommitted, "the other levels have one snapshot");
+        if to <= self.snapshot {
+            return Ok(Ok(()));
+        }
+        if self.has_writes() || !self.reads.borrow().is_empty() {
+            let commit = self.clone().into_commit();
+            if let Err(conflict) = store.validate(&commit)? {
+                return Ok(Err(conflict));
+            }
+        }
+        self.snapshot = to;
+        Ok(Ok(()))
+    }
+
+    /// Marks the present state of the writes.
+    pub fn savepoint(&self) -> Savepoint {
         Savepoint(self.undo.len())
     }
 
-    pub(super) fn rollback_to(&mut self, savepoint: Savepoint) {
+    /// Undoes all writes since a mark.
+    pub fn rollback_to(&mut self, savepoint: Savepoint) {
         assert!(savepoint.0 <= self.undo.len(), "the savepoint is not of an earlier state of this transaction");
         for (key, before) in self.undo.drain(savepoint.0..).rev() {
             match before {

@@ -1,8 +1,10 @@
 //! A transaction over a store: what the SQL layer runs on.
 
+use std::borrow::Cow;
 use std::collections::btree_map;
 
-use super::{Change, Error, Read, Savepoint, Scan, Store, Transaction, Txn};
+use super::cursor::Pairs;
+use super::{Change, Cursor, Error, Read, RowNumber, Savepoint, Scan, Store, Transaction, Txn};
 use crate::storage::{KeyRange, Pair, Storage, is_empty_range};
 
 /// A transaction's snapshot of a store under the transaction's own writes.
@@ -20,12 +22,16 @@ impl<'a, S: Storage> View<'a, S> {
 
 impl<S: Storage> Transaction for View<'_, S> {
     fn get(&self, key: &[u8], read: Read) -> Result<Option<Vec<u8>>, Error> {
+        Ok(self.read(key, read)?.map(Cow::into_owned))
+    }
+
+    fn read(&self, key: &[u8], read: Read) -> Result<Option<Cow<'_, [u8]>>, Error> {
         // An own write says nothing of the store, so it is no read to validate, even if it is rolled back later.
         if let Some(value) = self.txn.own(key) {
-            return Ok(value.clone());
+            return Ok(value.as_deref().map(Cow::Borrowed));
         }
         self.txn.record_key(key, read);
-        self.store.snapshot_get(key, self.txn.snapshot())
+        self.store.snapshot_read(key, self.txn.snapshot())
     }
 
     fn scan(&self, range: KeyRange, read: Read) -> Result<Scan<'_>, Error> {
@@ -36,6 +42,14 @@ impl<S: Storage> Transaction for View<'_, S> {
         let own = self.txn.own_in(&range);
         let stored = self.store.snapshot_scan(range, self.txn.snapshot())?;
         Ok(Box::new(Merge::new(stored, own)))
+    }
+
+    fn cursor(&self, range: KeyRange, reverse: bool, read: Read) -> Result<Box<dyn Cursor + '_>, Error> {
+        if is_empty_range(&range) || self.txn.own_in(&range).next().is_none() {
+            self.txn.record_range(&range, read);
+            return self.store.snapshot_cursor(&range, self.txn.snapshot(), reverse);
+        }
+        Ok(Box::new(Pairs::new(self.scan(range, read)?, reverse)))
     }
 
     fn set(&mut self, key: Vec<u8>, value: Vec<u8>) -> Result<(), Error> {
@@ -52,6 +66,10 @@ impl<S: Storage> Transaction for View<'_, S> {
 
     fn rollback_to(&mut self, savepoint: Savepoint) {
         self.txn.rollback_to(savepoint);
+    }
+
+    fn fresh_row(&mut self) -> RowNumber {
+        self.txn.fresh_row()
     }
 }
 

@@ -10,6 +10,7 @@
 //! COMMITs in doubt through any other gateway.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use super::command::{Abort, Command, Outcome};
@@ -17,10 +18,11 @@ use super::machine::{Applied, Machine};
 use super::protocol::{Body, ClientId, Reply, ReplyBody, Request};
 use super::session::{Execution, Open, Session, Waiting};
 use super::{Error, Ready};
-use crate::mvcc::{Isolation, Txn, Version, View};
+use crate::mvcc::{self, Isolation, Transaction, Txn, Version, View};
 use crate::raft::{Index, NodeId, Raft};
+use crate::sql::functions::Registry;
 use crate::sql::types::Value;
-use crate::sql::{self, Failure, Kind, Output, SqlState, Statement};
+use crate::sql::{self, Environment, Failure, Kind, Options, Output, Prepared, Savepoints, SqlState};
 use crate::storage::Storage;
 
 /// Timeouts and limits of sessions.
@@ -61,7 +63,7 @@ pub(super) struct Gateway {
     now: u64,
     next_connection: u64,
     sessions: BTreeMap<ClientId, Session>,
-    statements: BTreeMap<Arc<str>, Arc<Statement>>,
+    statements: BTreeMap<Arc<str>, Rc<Prepared>>,
     /// Requests that wait for the next read request to the leader.
     to_read: Vec<(ClientId, u64)>,
     next_token: u64,
@@ -239,7 +241,7 @@ impl Gateway {
             session.open = None;
         }
         let open_here = session.open.as_ref().is_some_and(|open| open.number == transaction);
-        match statement.kind() {
+        match statement.statement().kind() {
             Kind::Begin { .. } if begun && open_here => {
                 session.reply(client, executed(Output::Begin, None), &mut out.replies);
             }
@@ -259,26 +261,55 @@ impl Gateway {
             Kind::Query if !begun => {
                 self.wait_for_read(client, Execution { statement, params, transaction, retry });
             }
-            Kind::Query if open_here => return self.run_in_open(client, &statement, &params, machine, out),
-            Kind::Query => {
-                let error =
+            Kind::Query if open_here => {
+                let open = session.open.as_ref().expect("it is open here");
+                if open.txn.isolation() == Isolation::ReadCommitted && !open.failed {
+                    // It reads what is committed now.
+                    self.wait_for_read(client, Execution { statement, params, transaction, retry });
+                } else {
+                    return self.run_in_open(client, &statement, &params, machine, out);
+                }
+            }
+            Kind::SetTransaction { read_only, isolation, session: true } => {
+                let (before, before_read_only) = session.modes;
+                session.modes = (isolation.unwrap_or(before), read_only.unwrap_or(before_read_only));
+                session.reply(client, executed(Output::Set, None), &mut out.replies);
+            }
+            // Without a transaction, it is for none.
+            Kind::SetTransaction { .. } if !begun => {
+                session.reply(client, executed(Output::Set, None), &mut out.replies);
+            }
+            kind @ (Kind::Savepoint(_) | Kind::Release(_) | Kind::RollbackTo(_) | Kind::SetTransaction { .. })
+                if open_here =>
+            {
+                let open = session.open.as_mut().expect("it is open here");
+                match control(open, kind) {
+                    Ok(output) => session.reply(client, executed(output, None), &mut out.replies),
+                    Err(error) => session.fail(client, error, &mut out.replies),
+                }
+            }
+            Kind::Query | Kind::Savepoint(_) | Kind::Release(_) | Kind::RollbackTo(_) | Kind::SetTransaction { .. } => {
+                let error = if begun {
                     sql::Error::new(SqlState::NO_ACTIVE_TRANSACTION, "the transaction is not open on this node")
-                        .with_hint("its gateway was restarted or the session timed out; begin again");
+                        .with_hint("its gateway was restarted or the session timed out; begin again")
+                } else {
+                    sql::Error::new(SqlState::NO_ACTIVE_TRANSACTION, "there is no transaction")
+                };
                 session.fail(client, error, &mut out.replies);
             }
         }
         Ok(())
     }
 
-    fn parse(&mut self, sql: &Arc<str>) -> Result<Arc<Statement>, sql::Error> {
+    fn parse(&mut self, sql: &Arc<str>) -> Result<Rc<Prepared>, sql::Error> {
         if let Some(statement) = self.statements.get(sql) {
-            return Ok(Arc::clone(statement));
+            return Ok(Rc::clone(statement));
         }
-        let statement = Arc::new(sql::parse(sql)?);
+        let statement = Rc::new(Prepared::new(sql::parse(sql)?));
         if self.statements.len() >= self.options.cached_statements {
             self.statements.clear();
         }
-        self.statements.insert(Arc::clone(sql), Arc::clone(&statement));
+        self.statements.insert(Arc::clone(sql), Rc::clone(&statement));
         Ok(statement)
     }
 
@@ -290,7 +321,7 @@ impl Gateway {
     fn run_in_open<S: Storage>(
         &mut self,
         client: ClientId,
-        statement: &Statement,
+        statement: &Prepared,
         params: &[Value],
         machine: &Machine<S>,
         out: &mut Ready,
@@ -306,7 +337,7 @@ impl Gateway {
             return Ok(());
         }
         let snapshot = open.txn.snapshot();
-        match sql::execute(statement, params, &mut View::new(machine.store(), &mut open.txn)) {
+        match run(statement, params, &mut View::new(machine.store(), &mut open.txn)) {
             Ok(output) => session.reply(client, executed(output, Some(snapshot)), &mut out.replies),
             Err(Failure::Sql(error)) => session.fail(client, error, &mut out.replies),
             Err(Failure::Storage(error)) => return Err(error.into()),
@@ -317,7 +348,8 @@ impl Gateway {
     /// COMMIT of the session's open transaction.
     fn commit_open(&mut self, client: ClientId, out: &mut Ready) {
         let session = self.session(client);
-        let Open { number, txn, failed } = session.open.take().expect("the caller has found the transaction");
+        let Open { number, txn, failed, savepoints: _ } =
+            session.open.take().expect("the caller has found the transaction");
         if failed {
             session.reply(client, executed(Output::Rollback, None), &mut out.replies);
         } else if txn.has_writes() {
@@ -454,7 +486,9 @@ impl Gateway {
             return Ok(());
         };
         let Execution { statement, params, transaction, retry } = execution;
-        if let Kind::Begin { read_only, isolation, as_of } = statement.kind() {
+        if let Kind::Begin { read_only, isolation, as_of } = statement.statement().kind() {
+            let (usual, usually_read_only) = session.modes;
+            let (isolation, read_only) = (isolation.unwrap_or(usual), read_only || usually_read_only);
             let txn = match as_of {
                 Some(version) if version > snapshot => {
                     let message = format!("position {version} is in the future: the latest is {snapshot}");
@@ -462,14 +496,21 @@ impl Gateway {
                     return Ok(());
                 }
                 Some(version) => Txn::new(version, isolation, true),
-                None => Txn::new(snapshot, isolation, read_only),
+                None => Txn::new(snapshot, isolation, read_only).identified(client, transaction),
             };
             let snapshot = txn.snapshot();
-            session.open = Some(Open { number: transaction, txn, failed: false });
+            session.open = Some(Open { number: transaction, txn, failed: false, savepoints: Savepoints::default() });
             session.reply(client, executed(Output::Begin, Some(snapshot)), &mut out.replies);
             return Ok(());
         }
-        let writes = !statement.is_read_only();
+        if let Some(open) = session.open.as_mut().filter(|open| open.number == transaction) {
+            if let Err(conflict) = open.txn.advance(machine.store(), snapshot)? {
+                session.fail(client, Abort::from(conflict).into(), &mut out.replies);
+                return Ok(());
+            }
+            return self.run_in_open(client, &statement, &params, machine, out);
+        }
+        let writes = !statement.statement().is_read_only();
         if writes
             && retry
             && let Some(outcome) = machine.outcome(client, transaction)?
@@ -478,8 +519,9 @@ impl Gateway {
             session.reply(client, settled(outcome, None), &mut out.replies);
             return Ok(());
         }
-        let mut txn = Txn::new(snapshot, Isolation::Snapshot, !writes);
-        match sql::execute(&statement, &params, &mut View::new(machine.store(), &mut txn)) {
+        let (isolation, read_only) = session.modes;
+        let mut txn = Txn::new(snapshot, isolation, read_only || !writes).identified(client, transaction);
+        match run(&statement, &params, &mut View::new(machine.store(), &mut txn)) {
             // On a retry, an earlier attempt may still be on its way to the log. Whatever this attempt answers, the log
             // must decide between the two.
             Ok(output) if txn.has_writes() || (writes && retry) => {
@@ -519,6 +561,41 @@ impl Gateway {
     pub fn take_proposals(&mut self) -> Vec<Arc<[u8]>> {
         std::mem::take(&mut self.to_propose)
     }
+}
+
+/// Runs a statement, with the functions that every database has.
+fn run(statement: &Prepared, params: &[Value], txn: &mut dyn Transaction) -> Result<Output, Failure> {
+    let functions = Registry::default();
+    statement.execute(params, txn, Environment { functions: &functions, options: Options::default(), spill: None })
+}
+
+/// What a statement does to its transaction itself.
+fn control(open: &mut Open, kind: Kind) -> Result<Output, sql::Error> {
+    if open.failed && !matches!(kind, Kind::RollbackTo(_)) {
+        let message = "an earlier statement of the transaction failed: only ROLLBACK is possible";
+        return Err(sql::Error::new(SqlState::IN_FAILED_TRANSACTION, message));
+    }
+    Ok(match kind {
+        Kind::Savepoint(name) => {
+            open.savepoints.set(name, &open.txn);
+            Output::Savepoint
+        }
+        Kind::Release(name) => {
+            open.savepoints.release(&name)?;
+            Output::Release
+        }
+        Kind::RollbackTo(name) => {
+            open.savepoints.rollback_to(&name, &mut open.txn)?;
+            open.failed = false;
+            Output::Rollback
+        }
+        Kind::SetTransaction { read_only, isolation, .. } => {
+            let running = |error: mvcc::Error| sql::Error::new(SqlState::ACTIVE_TRANSACTION, error.to_string());
+            open.txn.set_modes(isolation, read_only).map_err(running)?;
+            Output::Set
+        }
+        Kind::Begin { .. } | Kind::Commit | Kind::Rollback | Kind::Query => unreachable!("it is for its session"),
+    })
 }
 
 fn executed(output: Output, snapshot: Option<Version>) -> ReplyBody {

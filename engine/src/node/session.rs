@@ -1,10 +1,11 @@
 //! Sessions: what a gateway knows of one connected client.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use super::protocol::{Reply, ReplyBody};
-use crate::mvcc::Txn;
-use crate::sql::{self, Statement, types::Value};
+use crate::mvcc::{Isolation, Txn};
+use crate::sql::{self, Prepared, Savepoints, types::Value};
 
 /// A connected client.
 pub(super) struct Session {
@@ -20,6 +21,8 @@ pub(super) struct Session {
     pub open: Option<Open>,
     /// When its newest request came, in ticks.
     pub active: u64,
+    /// How its transactions are isolated that do not say it themselves, and whether they only read.
+    pub modes: (Isolation, bool),
 }
 
 /// An open transaction.
@@ -30,6 +33,8 @@ pub(super) struct Open {
     pub txn: Txn,
     /// A statement failed: all but ROLLBACK and COMMIT (which then rolls back) is refused.
     pub failed: bool,
+    /// The places that it can return to.
+    pub savepoints: Savepoints,
 }
 
 /// What a request waits for.
@@ -49,7 +54,7 @@ pub(super) enum Waiting {
 
 /// A statement that is ready to run once it has a snapshot.
 pub(super) struct Execution {
-    pub statement: Arc<Statement>,
+    pub statement: Rc<Prepared>,
     pub params: Vec<Value>,
     pub transaction: u64,
     pub retry: bool,
@@ -58,7 +63,15 @@ pub(super) struct Execution {
 impl Session {
     /// A session of a client that has just connected with this request.
     pub fn new(connection: u64, request: u64, now: u64) -> Self {
-        Self { connection, request, answer: None, waiting: Waiting::Nothing, open: None, active: now }
+        Self {
+            connection,
+            request,
+            answer: None,
+            waiting: Waiting::Nothing,
+            open: None,
+            active: now,
+            modes: Default::default(),
+        }
     }
 
     /// Answers the newest request.

@@ -23,10 +23,14 @@ states! {
     CONNECTION_FAILURE = b"08006";
     /// The construct is not supported.
     FEATURE_NOT_SUPPORTED = b"0A000";
+    /// A subquery that stands for one value gave several rows.
+    CARDINALITY_VIOLATION = b"21000";
     /// A text is too long for its column.
     STRING_TOO_LONG = b"22001";
     /// A number is out of range.
     NUMERIC_OUT_OF_RANGE = b"22003";
+    /// A negative length of a part of a text.
+    SUBSTRING_ERROR = b"22011";
     /// Division by zero.
     DIVISION_BY_ZERO = b"22012";
     /// A parameter or an option has a value that it cannot have.
@@ -43,18 +47,30 @@ states! {
     NOT_NULL_VIOLATION = b"23502";
     /// A duplicate key.
     UNIQUE_VIOLATION = b"23505";
+    /// A row that a foreign key refers to is missing.
+    FOREIGN_KEY_VIOLATION = b"23503";
+    /// A CHECK condition is false.
+    CHECK_VIOLATION = b"23514";
+    /// There is a transaction already.
+    ACTIVE_TRANSACTION = b"25001";
     /// A write in a READ ONLY transaction.
     READ_ONLY_TRANSACTION = b"25006";
     /// There is no open transaction.
     NO_ACTIVE_TRANSACTION = b"25P01";
     /// The transaction has failed.
     IN_FAILED_TRANSACTION = b"25P02";
+    /// Other objects depend on it.
+    DEPENDENT_OBJECTS = b"2BP01";
+    /// There is no such savepoint.
+    INVALID_SAVEPOINT = b"3B001";
     /// The transaction was rolled back for a reason of its own.
     TRANSACTION_ROLLBACK = b"40000";
     /// Another transaction came first.
     SERIALIZATION_FAILURE = b"40001";
     /// Whether the statement took effect is not known.
     STATEMENT_COMPLETION_UNKNOWN = b"40003";
+    /// The system's own is not for users to change.
+    INSUFFICIENT_PRIVILEGE = b"42501";
     /// The statement does not parse.
     SYNTAX_ERROR = b"42601";
     /// An identifier is too long.
@@ -65,10 +81,24 @@ states! {
     AMBIGUOUS_COLUMN = b"42702";
     /// There is no such column.
     UNDEFINED_COLUMN = b"42703";
+    /// There is no such constraint, or another object.
+    UNDEFINED_OBJECT = b"42704";
+    /// The object exists.
+    DUPLICATE_OBJECT = b"42710";
+    /// A table is named twice in FROM.
+    DUPLICATE_ALIAS = b"42712";
+    /// A column stands outside of its groups, or an aggregate where there are none.
+    GROUPING_ERROR = b"42803";
     /// Types do not fit.
     DATATYPE_MISMATCH = b"42804";
+    /// The function exists.
+    DUPLICATE_FUNCTION = b"42723";
     /// There is no such function or operator for these types.
     UNDEFINED_FUNCTION = b"42883";
+    /// The object is of another kind.
+    WRONG_OBJECT_TYPE = b"42809";
+    /// A foreign key refers to what is no key.
+    INVALID_FOREIGN_KEY = b"42830";
     /// There is no such table.
     UNDEFINED_TABLE = b"42P01";
     /// A parameter has no value.
@@ -77,12 +107,24 @@ states! {
     DUPLICATE_TABLE = b"42P07";
     /// A column cannot be used here.
     INVALID_COLUMN_REFERENCE = b"42P10";
+    /// A recursive query is not one that can be run.
+    INVALID_RECURSION = b"42P19";
     /// The table's definition makes no sense.
     INVALID_TABLE_DEFINITION = b"42P16";
+    /// There is no room on the disk.
+    DISK_FULL = b"53100";
+    /// The statement needs more memory than it may have.
+    OUT_OF_MEMORY = b"53200";
     /// A limit of this implementation.
     PROGRAM_LIMIT_EXCEEDED = b"54000";
     /// The statement is nested too deeply.
     STATEMENT_TOO_COMPLEX = b"54001";
+    /// The object is in use.
+    OBJECT_IN_USE = b"55006";
+    /// The statement was cancelled, or took more steps than it may.
+    QUERY_CANCELED = b"57014";
+    /// A temporary file cannot be written or read.
+    IO_ERROR = b"58030";
     /// The snapshot's versions were garbage-collected.
     SNAPSHOT_TOO_OLD = b"72000";
     /// A bug.
@@ -155,10 +197,22 @@ pub enum Failure {
     Storage(#[from] storage::Error),
 }
 
+impl Failure {
+    /// Adds the place, unless it has one.
+    #[must_use]
+    pub fn at(self, position: Option<(u64, u64)>) -> Self {
+        match self {
+            Self::Sql(error) => Self::Sql(error.at(position)),
+            failure @ Self::Storage(_) => failure,
+        }
+    }
+}
+
 impl From<mvcc::Error> for Failure {
     fn from(error: mvcc::Error) -> Self {
         let (state, hint) = match &error {
             mvcc::Error::Storage(error) => return Self::Storage(error.clone()),
+            mvcc::Error::Running => (SqlState::ACTIVE_TRANSACTION, None),
             mvcc::Error::ReadOnly => (SqlState::READ_ONLY_TRANSACTION, None),
             mvcc::Error::SnapshotTooOld { .. } => (SqlState::SNAPSHOT_TOO_OLD, Some("begin again")),
             mvcc::Error::Future { .. } => (SqlState::INVALID_PARAMETER_VALUE, None),

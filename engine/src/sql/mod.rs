@@ -1,25 +1,40 @@
 //! SQL: text to rows, over one [`Transaction`].
 //!
-//! A statement is parsed into syntax ([`parse()`]), which depends on nothing but its text; planned against the schema as
-//! the transaction sees it, with types checked and constants folded (`plan`); given the best way to its rows
-//! (`access`); and executed by iterators that pull rows from each other (`execute`).
+//! A statement is parsed into syntax ([`parse()`]), which depends on nothing but its text; bound to the schema as the
+//! transaction sees it, with names resolved and types checked (`binder`), which gives a plan in relational [`algebra`];
+//! given less work to do (`optimizer`); and executed by operators that pull batches of rows from each other ([`executor`]).
+//! Statements that write take their rows from such a plan (`dml`). The schema lies in the same versioned store as the
+//! rows (`catalog`, [`schema`]), and statements that change it are transactional like any others (`ddl`).
 //!
 //! [`Transaction`]: crate::mvcc::Transaction
 
-mod access;
+pub mod algebra;
 mod ast;
+mod binder;
 mod catalog;
+mod ddl;
+mod dml;
 mod error;
-mod execute;
-mod expression;
+pub mod executor;
+mod explain;
+pub mod functions;
+mod optimizer;
+mod output;
 mod parse;
-mod plan;
+mod prepared;
+mod savepoint;
+pub mod schema;
+mod statement;
 pub mod types;
 
 pub use ast::{Kind, Statement};
+pub use catalog::{ColumnStatistics, Statistics};
 pub use error::{Error, Failure, SqlState};
-pub use execute::{Options, Output, execute, execute_with};
-pub use parse::parse;
+pub use output::{Output, Write};
+pub use parse::{parse, parse_all};
+pub use prepared::Prepared;
+pub use savepoint::Savepoints;
+pub use statement::{Environment, Options, Plan, execute, execute_with};
 
 #[cfg(test)]
 mod tests;

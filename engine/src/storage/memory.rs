@@ -1,14 +1,76 @@
 //! Storage in memory: an ordered map. Nothing survives the process; a node that uses it re-applies its whole log.
+//!
+//! Short keys and values lie in the nodes of the map, so that looking for a key follows no pointer for each comparison.
 
+use std::borrow::{Borrow, Cow};
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Range;
+use std::ops::Bound;
 
-use super::{Batch, Error, KeyRange, Pair, Status, Storage, is_empty_range};
+use super::{Batch, Entry, Error, KeyRange, Pair, Status, Storage, is_empty_range};
 
 /// An ordered map as a store.
 #[derive(Clone, Debug, Default)]
 pub struct Memory {
-    data: BTreeMap<Vec<u8>, Vec<u8>>,
+    data: BTreeMap<Key, Value>,
     size: u64,
+}
+
+type Key = Bytes<22>;
+type Value = Bytes<30>;
+
+/// Bytes, of which few stand here and many elsewhere. Ordered as such.
+#[derive(Clone, Debug)]
+enum Bytes<const N: usize> {
+    Few { length: u8, bytes: [u8; N] },
+    Many(Box<[u8]>),
+}
+
+impl<const N: usize> Bytes<N> {
+    fn new(content: Vec<u8>) -> Self {
+        if content.len() > N {
+            return Self::Many(content.into_boxed_slice());
+        }
+        let mut bytes = [0; N];
+        bytes[..content.len()].copy_from_slice(&content);
+        Self::Few { length: content.len() as u8, bytes }
+    }
+
+    #[inline]
+    fn as_slice(&self) -> &[u8] {
+        match self {
+            Self::Few { length, bytes } => &bytes[..usize::from(*length)],
+            Self::Many(bytes) => bytes,
+        }
+    }
+}
+
+impl<const N: usize> Borrow<[u8]> for Bytes<N> {
+    #[inline]
+    fn borrow(&self) -> &[u8] {
+        self.as_slice()
+    }
+}
+
+impl<const N: usize> PartialEq for Bytes<N> {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_slice() == other.as_slice()
+    }
+}
+
+impl<const N: usize> Eq for Bytes<N> {}
+
+impl<const N: usize> PartialOrd for Bytes<N> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl<const N: usize> Ord for Bytes<N> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.as_slice().cmp(other.as_slice())
+    }
 }
 
 impl Memory {
@@ -17,33 +79,45 @@ impl Memory {
         Self::default()
     }
 
-    fn range(&self, range: KeyRange) -> impl DoubleEndedIterator<Item = (&Vec<u8>, &Vec<u8>)> {
-        let range = (!is_empty_range(&range)).then_some(range);
-        range.map(|range| self.data.range(range)).into_iter().flatten()
+    fn range(&self, range: &KeyRange) -> Option<Range<'_, Key, Value>> {
+        let (start, end) = range;
+        let borrowed = (start.as_ref().map(Vec::as_slice), end.as_ref().map(Vec::as_slice));
+        (!is_empty_range(range)).then(|| self.data.range::<[u8], _>(borrowed))
     }
 }
 
 impl Storage for Memory {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
-        Ok(self.data.get(key).cloned())
+        Ok(self.data.get(key).map(|value| value.as_slice().to_vec()))
     }
 
     fn scan(&self, range: KeyRange) -> impl DoubleEndedIterator<Item = Result<Pair, Error>> + '_ {
-        self.range(range).map(|(key, value)| Ok((key.clone(), value.clone())))
+        let pairs = self.range(&range).into_iter().flatten();
+        pairs.map(|(key, value)| Ok((key.as_slice().to_vec(), value.as_slice().to_vec())))
     }
 
     fn scan_keys(&self, range: KeyRange) -> impl DoubleEndedIterator<Item = Result<Vec<u8>, Error>> + '_ {
-        self.range(range).map(|(key, _)| Ok(key.clone()))
+        self.range(&range).into_iter().flatten().map(|(key, _)| Ok(key.as_slice().to_vec()))
+    }
+
+    fn entries(&self, range: KeyRange) -> impl DoubleEndedIterator<Item = Result<Entry<'_>, Error>> + '_ {
+        let pairs = self.range(&range).unwrap_or_default();
+        pairs.map(|(key, value)| Ok(Entry { key: Cow::Borrowed(key.as_slice()), value: Some(value.as_slice()) }))
+    }
+
+    fn last_up_to(&self, key: &[u8]) -> Result<Option<Entry<'_>>, Error> {
+        let last = self.data.range::<[u8], _>((Bound::Unbounded, Bound::Included(key))).next_back();
+        Ok(last.map(|(key, value)| Entry { key: Cow::Borrowed(key.as_slice()), value: Some(value.as_slice()) }))
     }
 
     fn apply(&mut self, batch: Batch) -> Result<(), Error> {
         for (key, value) in batch.operations {
             let key_size = key.len() as u64;
             let (added, old) = match value {
-                Some(value) => (key_size + value.len() as u64, self.data.insert(key, value)),
-                None => (0, self.data.remove(&key)),
+                Some(value) => (key_size + value.len() as u64, self.data.insert(Key::new(key), Value::new(value))),
+                None => (0, self.data.remove(key.as_slice())),
             };
-            self.size = self.size + added - old.map_or(0, |old| key_size + old.len() as u64);
+            self.size = self.size + added - old.map_or(0, |old| key_size + old.as_slice().len() as u64);
         }
         Ok(())
     }

@@ -9,6 +9,7 @@ mod memory;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::ops::Bound;
 
 pub use bitcask::{BitCask, BitCaskOptions};
@@ -22,6 +23,15 @@ pub type KeyRange = (Bound<Vec<u8>>, Bound<Vec<u8>>);
 /// A key and its value.
 pub type Pair = (Vec<u8>, Vec<u8>);
 
+/// A key, and its value where the store has it at hand; else [`Storage::get`] reads it.
+#[derive(Clone, Debug)]
+pub struct Entry<'a> {
+    /// The key.
+    pub key: Cow<'a, [u8]>,
+    /// The value.
+    pub value: Option<&'a [u8]>,
+}
+
 /// An ordered key-value store.
 pub trait Storage {
     /// Reads one value.
@@ -30,6 +40,14 @@ pub trait Storage {
     fn scan(&self, range: KeyRange) -> impl DoubleEndedIterator<Item = Result<Pair, Error>> + '_;
     /// Iterates over the keys of a range without reading values.
     fn scan_keys(&self, range: KeyRange) -> impl DoubleEndedIterator<Item = Result<Vec<u8>, Error>> + '_;
+    /// Iterates over a range without copying what the store has at hand.
+    fn entries(&self, range: KeyRange) -> impl DoubleEndedIterator<Item = Result<Entry<'_>, Error>> + '_ {
+        self.scan_keys(range).map(|key| Ok(Entry { key: Cow::Owned(key?), value: None }))
+    }
+    /// The last key that is not after a key.
+    fn last_up_to(&self, key: &[u8]) -> Result<Option<Entry<'_>>, Error> {
+        self.entries((Bound::Unbounded, Bound::Included(key.to_vec()))).next_back().transpose()
+    }
     /// Applies a batch atomically, in order: a later operation on a key wins. Durable after [`Storage::flush`].
     fn apply(&mut self, batch: Batch) -> Result<(), Error>;
     /// Makes all applied batches durable.

@@ -59,6 +59,7 @@ impl Backend for SqlDatabase {
             Kind::Begin { read_only, isolation, as_of } => {
                 assert!(!self.is_open(client), "BEGIN within a transaction");
                 let snapshot = as_of.unwrap_or(latest);
+                let isolation = isolation.unwrap_or_default();
                 self.open.insert(client, Txn::new(snapshot, isolation, read_only || as_of.is_some()));
                 Ok(Executed { output: Output::Begin, snapshot: Some(snapshot), committed: None })
             }
@@ -73,6 +74,9 @@ impl Backend for SqlDatabase {
             Kind::Rollback => {
                 self.forget(client);
                 Ok(Executed { output: Output::Rollback, snapshot: None, committed: None })
+            }
+            kind @ (Kind::Savepoint(_) | Kind::Release(_) | Kind::RollbackTo(_) | Kind::SetTransaction { .. }) => {
+                panic!("no workload uses {kind:?}")
             }
             Kind::Query => {
                 if let Some(mut txn) = self.open.remove(&client) {

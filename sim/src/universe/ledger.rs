@@ -13,8 +13,8 @@ use std::fmt::Write as _;
 use engine::node::protocol::{Body, Reply, ReplyBody, Request};
 use engine::node::{Abort, Command, Decided};
 use engine::raft::{Entry, Index, Payload, Term};
-use engine::sql::Output;
 use engine::sql::types::Value;
+use engine::sql::{Output, Write};
 
 /// The most entries of one message that are told one by one.
 const TOLD: usize = 8;
@@ -226,10 +226,34 @@ fn output(output: &Output) -> String {
         Output::Insert { count } => format!("{} inserted", counted(*count as usize, "row")),
         Output::Update { count } => format!("{} updated", counted(*count as usize, "row")),
         Output::Delete { count } => format!("{} deleted", counted(*count as usize, "row")),
-        Output::Select { rows, .. } if rows.is_empty() => "no rows".to_string(),
-        Output::Select { rows, .. } => rows.iter().map(|row| format!("({})", list(row))).collect::<Vec<_>>().join(" "),
+        Output::Select { rows, .. } => all(rows),
+        Output::Returning { write, rows, .. } => {
+            let verb = match write {
+                Write::Insert => "inserted",
+                Write::Update => "updated",
+                Write::Delete => "deleted",
+            };
+            format!("{verb}: {}", all(rows))
+        }
         Output::Explain { text } => text.clone(),
+        Output::CreateIndex => "index created".to_string(),
+        Output::DropIndex => "index dropped".to_string(),
+        Output::CreateView => "view created".to_string(),
+        Output::DropView => "view dropped".to_string(),
+        Output::AlterTable => "table altered".to_string(),
+        Output::Truncate => "table emptied".to_string(),
+        Output::Analyze => "statistics gathered".to_string(),
+        Output::Savepoint => "savepoint set".to_string(),
+        Output::Release => "savepoint released".to_string(),
+        Output::Set => "set".to_string(),
     }
+}
+
+fn all(rows: &[Vec<Value>]) -> String {
+    if rows.is_empty() {
+        return "no rows".to_string();
+    }
+    rows.iter().map(|row| format!("({})", list(row))).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]

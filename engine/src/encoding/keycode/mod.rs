@@ -91,6 +91,12 @@ pub fn escape_into(bytes: &mut Vec<u8>, content: &[u8]) {
 /// Reads a byte string up to its end: its content, and what follows.
 pub fn unescape(bytes: &[u8]) -> Result<(Vec<u8>, &[u8]), Error> {
     let mut content = Vec::new();
+    let rest = unescape_into(&mut content, bytes)?;
+    Ok((content, rest))
+}
+
+/// Appends a byte string that is read up to its end, and gives what follows.
+pub fn unescape_into<'a>(content: &mut Vec<u8>, bytes: &'a [u8]) -> Result<&'a [u8], Error> {
     let mut rest = bytes;
     loop {
         let Some(position) = rest.iter().position(|&byte| byte == 0x00) else {
@@ -98,7 +104,7 @@ pub fn unescape(bytes: &[u8]) -> Result<(Vec<u8>, &[u8]), Error> {
         };
         content.extend_from_slice(&rest[..position]);
         match rest.get(position + 1) {
-            Some(0x00) => return Ok((content, &rest[position + 2..])),
+            Some(0x00) => return Ok(&rest[position + 2..]),
             Some(0xff) => content.push(0x00),
             Some(byte) => return Err(Error::Key(format!("0x00 is followed by {byte:#04x}"))),
             None => return Err(Error::Key("a byte string does not end".into())),

@@ -139,6 +139,17 @@ fn play(steps: &[Step]) {
                 let mut scan = scan.unwrap();
                 let mut expected = visible(&model, at, own);
                 expected.retain(|key, _| range.contains(key));
+                for reverse in [false, true] {
+                    let mut cursor = view.cursor(range.clone(), reverse, Read::Data).unwrap();
+                    let mut pairs: Vec<Pair> = Vec::new();
+                    while let Some((key, value)) = cursor.next(true).unwrap() {
+                        pairs.push((key.to_vec(), value.to_vec()));
+                    }
+                    if reverse {
+                        pairs.reverse();
+                    }
+                    assert_eq!(pairs, expected.clone().into_iter().collect::<Vec<_>>());
+                }
                 // From both ends in any order, then what is left.
                 for &front in ends {
                     let (got, pair) = if front {

@@ -2,13 +2,13 @@
 
 use sqlparser::ast;
 
-use super::super::ast::{Binary, Expr, Function, Is, Unary};
+use super::super::algebra::{Binary, Is, Quantifier, Unary};
+use super::super::ast::{Call, Expr};
 use super::super::error::{Error, SqlState};
 use super::super::types::Value;
-use super::position;
-use super::statement::{data_type, name};
-
-type Result<T> = std::result::Result<T, Error>;
+use super::ddl::data_type;
+use super::statement::{self, name};
+use super::{Result, place_of, query, refuse};
 
 /// An expression, or DEFAULT, which is `None`.
 pub(super) fn convert_or_default(expr: ast::Expr) -> Result<Option<Expr>> {
@@ -31,13 +31,20 @@ pub(super) fn convert(expr: ast::Expr) -> Result<Expr> {
     Ok(match expr {
         ast::Expr::Nested(expr) => convert(*expr)?,
         ast::Expr::Value(value) => literal(value.value)?,
+        // Names that are no longer free, as in toydb; in double quotes they are columns.
+        ast::Expr::Identifier(ident) if ident.quote_style.is_none() && ident.value.eq_ignore_ascii_case("nan") => {
+            Expr::Literal(Value::Float(f64::NAN))
+        }
+        ast::Expr::Identifier(ident) if ident.quote_style.is_none() && ident.value.eq_ignore_ascii_case("infinity") => {
+            Expr::Literal(Value::Float(f64::INFINITY))
+        }
         ast::Expr::Identifier(ident) => {
-            let position = position(ident.span.start);
+            let position = place_of(ident.span.start);
             Expr::Column { table: None, name: name(ident)?, position }
         }
         ast::Expr::CompoundIdentifier(parts) => match <[ast::Ident; 2]>::try_from(parts) {
             Ok([table, column]) => {
-                let position = position(table.span.start);
+                let position = place_of(table.span.start);
                 Expr::Column { table: Some(name(table)?), name: name(column)?, position }
             }
             Err(parts) => {
@@ -61,21 +68,60 @@ pub(super) fn convert(expr: ast::Expr) -> Result<Expr> {
         }
         ast::Expr::BinaryOp { left, op, right } => Expr::Binary(binary(&op)?, boxed(*left)?, boxed(*right)?),
         ast::Expr::UnaryOp { op, expr } => unary(op, *expr)?,
+        ast::Expr::IsDistinctFrom(left, right) => Expr::Binary(Binary::NotSame, boxed(*left)?, boxed(*right)?),
+        ast::Expr::IsNotDistinctFrom(left, right) => Expr::Binary(Binary::Same, boxed(*left)?, boxed(*right)?),
         ast::Expr::Like { negated, any: false, expr, pattern, escape_char } => {
-            let escape = match escape_char.map(|escape| convert(*escape)).transpose()? {
-                None => Some('\\'),
-                Some(Expr::Literal(Value::Text(text))) => {
-                    let mut chars = text.chars();
-                    let escape = chars.next();
-                    if chars.next().is_some() {
-                        let message = format!("ESCAPE {text:?} is longer than one character");
-                        return Err(Error::new(SqlState::INVALID_ESCAPE_SEQUENCE, message));
-                    }
-                    escape
-                }
-                Some(_) => return Err(Error::unsupported("ESCAPE with an expression")),
+            like(*expr, *pattern, escape_char, false, negated)?
+        }
+        ast::Expr::ILike { negated, any: false, expr, pattern, escape_char } => {
+            like(*expr, *pattern, escape_char, true, negated)?
+        }
+        ast::Expr::InSubquery { expr, subquery, negated } => {
+            let (op, quantifier) =
+                if negated { (Binary::NotEqual, Quantifier::All) } else { (Binary::Equal, Quantifier::Any) };
+            quantified(*expr, op, quantifier, *subquery)?
+        }
+        ast::Expr::AnyOp { left, compare_op, right, is_some: _ } => {
+            let op = binary(&compare_op)?;
+            quantified(*left, op, Quantifier::Any, subquery(*right)?)?
+        }
+        ast::Expr::AllOp { left, compare_op, right } => {
+            let op = binary(&compare_op)?;
+            quantified(*left, op, Quantifier::All, subquery(*right)?)?
+        }
+        ast::Expr::Subquery(query) => Expr::Scalar(Box::new(query::convert(*query)?)),
+        ast::Expr::Exists { subquery, negated } => {
+            let exists = Expr::Exists(Box::new(query::convert(*subquery)?));
+            if negated { Expr::Unary(Unary::Not, Box::new(exists)) } else { exists }
+        }
+        ast::Expr::Ceil { expr, field: ast::CeilFloorKind::DateTimeField(ast::DateTimeField::NoDateTime) } => {
+            function("ceil", vec![convert(*expr)?])
+        }
+        ast::Expr::Floor { expr, field: ast::CeilFloorKind::DateTimeField(ast::DateTimeField::NoDateTime) } => {
+            function("floor", vec![convert(*expr)?])
+        }
+        ast::Expr::Position { expr, r#in } => function("strpos", vec![convert(*r#in)?, convert(*expr)?]),
+        ast::Expr::Substring { expr, substring_from, substring_for, special: _, shorthand: _ } => {
+            let mut args = vec![convert(*expr)?];
+            match substring_from {
+                Some(from) => args.push(convert(*from)?),
+                None => args.push(Expr::Literal(Value::Integer(1))),
+            }
+            args.extend(substring_for.map(|length| convert(*length)).transpose()?);
+            function("substr", args)
+        }
+        ast::Expr::Trim { trim_where, trim_what, expr, trim_characters } => {
+            let mut args = vec![convert(*expr)?];
+            args.extend(trim_what.map(|what| convert(*what)).transpose()?);
+            for what in trim_characters.unwrap_or_default() {
+                args.push(convert(what)?);
+            }
+            let name = match trim_where {
+                None | Some(ast::TrimWhereField::Both) => "btrim",
+                Some(ast::TrimWhereField::Leading) => "ltrim",
+                Some(ast::TrimWhereField::Trailing) => "rtrim",
             };
-            Expr::Like { expr: boxed(*expr)?, pattern: boxed(*pattern)?, escape, negated }
+            function(name, args)
         }
         ast::Expr::Case { case_token: _, end_token: _, operand, conditions, else_result } => Expr::Case {
             operand: operand.map(|operand| boxed(*operand)).transpose()?,
@@ -95,9 +141,7 @@ pub(super) fn convert(expr: ast::Expr) -> Result<Expr> {
             (_, Some(_)) => return Err(Error::unsupported("CAST to VARCHAR(n)")),
         },
         ast::Expr::Function(function) => call(function)?,
-        ast::Expr::Subquery(_) | ast::Expr::Exists { .. } | ast::Expr::InSubquery { .. } => {
-            return Err(Error::unsupported("a subquery"));
-        }
+        ast::Expr::Tuple(_) => return Err(Error::unsupported("a row value")),
         other => return Err(Error::unsupported(format!("the expression {other}"))),
     })
 }
@@ -172,47 +216,80 @@ fn binary(op: &ast::BinaryOperator) -> Result<Binary> {
     })
 }
 
+fn like(
+    expr: ast::Expr,
+    pattern: ast::Expr,
+    escape: Option<Box<ast::Expr>>,
+    insensitive: bool,
+    negated: bool,
+) -> Result<Expr> {
+    let escape = match escape.map(|escape| convert(*escape)).transpose()? {
+        None => Some('\\'),
+        Some(Expr::Literal(Value::Text(text))) => {
+            let mut chars = text.chars();
+            let escape = chars.next();
+            if chars.next().is_some() {
+                let message = format!("ESCAPE {text:?} is longer than one character");
+                return Err(Error::new(SqlState::INVALID_ESCAPE_SEQUENCE, message));
+            }
+            escape
+        }
+        Some(_) => return Err(Error::unsupported("ESCAPE with an expression")),
+    };
+    Ok(Expr::Like { expr: boxed(expr)?, pattern: boxed(pattern)?, escape, insensitive, negated })
+}
+
+fn quantified(expr: ast::Expr, op: Binary, quantifier: Quantifier, query: ast::Query) -> Result<Expr> {
+    Ok(Expr::Quantified { expr: boxed(expr)?, op, quantifier, query: Box::new(query::convert(query)?) })
+}
+
+fn subquery(expr: ast::Expr) -> Result<ast::Query> {
+    match expr {
+        ast::Expr::Subquery(query) => Ok(*query),
+        _ => Err(Error::unsupported("ANY or ALL of what is no query")),
+    }
+}
+
+fn function(name: &str, args: Vec<Expr>) -> Expr {
+    let (star, distinct, filter, position) = Default::default();
+    Expr::Call(Box::new(Call { name: name.to_string(), args, star, distinct, filter, position }))
+}
+
 fn call(function: ast::Function) -> Result<Expr> {
     let ast::Function { name: called, uses_odbc_syntax, parameters, args, within_group, filter, null_treatment, over } =
         function;
-    let called = called.to_string().to_ascii_lowercase();
-    let ast::FunctionArguments::List(ast::FunctionArgumentList { duplicate_treatment, args, clauses }) = args else {
-        return Err(Error::unsupported(format!("the function {called} without parentheses")));
-    };
-    let plain = !uses_odbc_syntax
-        && parameters == ast::FunctionArguments::None
-        && within_group.is_empty()
-        && filter.is_none()
-        && null_treatment.is_none()
-        && over.is_none()
-        && duplicate_treatment.is_none()
-        && clauses.is_empty();
-    let (function, arity) = match called.as_str() {
-        "abs" => (Function::Abs, 1..=1),
-        "coalesce" => (Function::Coalesce, 1..=usize::MAX),
-        "length" | "char_length" => (Function::Length, 1..=1),
-        "lower" => (Function::Lower, 1..=1),
-        "nullif" => (Function::Nullif, 2..=2),
-        "sqrt" => (Function::Sqrt, 1..=1),
-        "upper" => (Function::Upper, 1..=1),
-        "count" | "sum" | "min" | "max" | "avg" => {
-            return Err(Error::unsupported(format!("the aggregate {}", called.to_ascii_uppercase())));
+    let statement::Called { name, position } = statement::called(called)?;
+    let (duplicate_treatment, args, clauses) = match args {
+        ast::FunctionArguments::List(ast::FunctionArgumentList { duplicate_treatment, args, clauses }) => {
+            (duplicate_treatment, args, clauses)
         }
-        _ => return Err(Error::new(SqlState::UNDEFINED_FUNCTION, format!("there is no function {called}"))),
+        // CURRENT_USER and the like.
+        ast::FunctionArguments::None => (None, Vec::new(), Vec::new()),
+        ast::FunctionArguments::Subquery(_) => return Err(Error::unsupported("a query as the argument of a function")),
     };
-    if !plain {
-        return Err(Error::unsupported(format!("a clause of the call of {called}")));
-    }
-    if !arity.contains(&args.len()) {
-        let message = format!("{called} does not take {} arguments", args.len());
-        return Err(Error::new(SqlState::UNDEFINED_FUNCTION, message));
-    }
+    refuse!(
+        over.is_some() => "OVER", !within_group.is_empty() => "WITHIN GROUP",
+        null_treatment.is_some() => "IGNORE or RESPECT NULLS",
+        uses_odbc_syntax || parameters != ast::FunctionArguments::None || !clauses.is_empty()
+            => format!("a clause of the call of {name}"),
+    );
+    let star = matches!(&args[..], [ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Wildcard)]);
+    let args = if star { Vec::new() } else { args };
     let args = args
         .into_iter()
         .map(|arg| match arg {
             ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(expr)) => convert(expr),
             other => Err(Error::unsupported(format!("the argument {other}"))),
         })
-        .collect::<Result<_>>()?;
-    Ok(Expr::Function(function, args))
+        .collect::<Result<Vec<Expr>>>()?;
+    let distinct = matches!(duplicate_treatment, Some(ast::DuplicateTreatment::Distinct));
+    let filter = filter.map(|filter| convert(*filter)).transpose()?;
+    if name == "isnan" && !star && !distinct && filter.is_none() {
+        let [arg] = <[Expr; 1]>::try_from(args).map_err(|args: Vec<Expr>| {
+            let message = format!("isnan does not take {} arguments", args.len());
+            Error::new(SqlState::UNDEFINED_FUNCTION, message).at(position.0)
+        })?;
+        return Ok(Expr::Is { expr: Box::new(arg), what: Is::Nan, negated: false });
+    }
+    Ok(Expr::Call(Box::new(Call { name, args, star, distinct, filter, position })))
 }

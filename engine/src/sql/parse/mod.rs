@@ -3,8 +3,12 @@
 //! The parser accepts the SQL of many databases. What this one does not support is refused by name, with SQLSTATE 0A000:
 //! every clause that is parsed is either used or refused, never ignored.
 
+mod ddl;
+mod dml;
 mod expression;
+mod query;
 mod statement;
+mod transaction;
 
 use sqlparser::ast;
 use sqlparser::dialect::{Dialect, Precedence};
@@ -12,15 +16,26 @@ use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer};
 
-use super::ast::{Kind, Node, Statement};
+use super::ast::{Expr, Position, Query, Statement};
 use super::error::{Error, SqlState};
-use crate::mvcc::Isolation;
+
+type Result<T> = std::result::Result<T, Error>;
+
+/// Refuses the constructs that are present.
+macro_rules! refuse {
+    ($($present:expr => $name:expr),* $(,)?) => {
+        $(if $present {
+            return Err(crate::sql::error::Error::unsupported($name));
+        })*
+    };
+}
+use refuse;
 
 /// The longest statement, in bytes.
 const MAX_LENGTH: usize = 1 << 20;
 /// The most operators and parentheses along any path into an expression. It bounds the recursion of everything that
 /// walks expressions, to well within a thread's stack.
-const MAX_DEPTH: usize = 500;
+const MAX_DEPTH: usize = 200;
 /// How deeply the parser may recurse.
 const MAX_RECURSION: usize = 64;
 
@@ -59,6 +74,26 @@ impl Dialect for Orrery {
         true
     }
 
+    fn supports_in_empty_list(&self) -> bool {
+        true
+    }
+
+    fn supports_parens_around_table_factor(&self) -> bool {
+        true
+    }
+
+    fn supports_empty_projections(&self) -> bool {
+        true
+    }
+
+    fn supports_insert_table_alias(&self) -> bool {
+        true
+    }
+
+    fn supports_order_by_all(&self) -> bool {
+        true
+    }
+
     // What follows is here to be refused by name: where a dialect does not have these clauses, the parser takes them for
     // something else, or takes some of their keywords and says nothing.
 
@@ -77,13 +112,14 @@ impl Dialect for Orrery {
     fn parse_column_option(
         &self,
         parser: &mut Parser,
-    ) -> Result<Option<Result<Option<ast::ColumnOption>, ParserError>>, ParserError> {
+    ) -> std::result::Result<Option<std::result::Result<Option<ast::ColumnOption>, ParserError>>, ParserError> {
         let Token::Word(word) = &parser.peek_token_ref().token else { return Ok(None) };
         let of_others = [
             Keyword::AS,
             Keyword::AUTO_INCREMENT,
             Keyword::AUTOINCREMENT,
             Keyword::IDENTITY,
+            Keyword::INDEX,
             Keyword::ON,
             Keyword::SRID,
         ];
@@ -116,7 +152,7 @@ impl Dialect for Orrery {
         }
     }
 
-    fn get_next_precedence(&self, parser: &Parser) -> Option<Result<u8, ParserError>> {
+    fn get_next_precedence(&self, parser: &Parser) -> Option<std::result::Result<u8, ParserError>> {
         match parser.peek_token_ref().token {
             Token::Caret => Some(Ok(precedence::POWER)),
             Token::ExclamationMark => Some(Ok(precedence::FACTORIAL)),
@@ -126,7 +162,7 @@ impl Dialect for Orrery {
         }
     }
 
-    fn parse_prefix(&self, parser: &mut Parser) -> Option<Result<ast::Expr, ParserError>> {
+    fn parse_prefix(&self, parser: &mut Parser) -> Option<std::result::Result<ast::Expr, ParserError>> {
         let op = match parser.peek_token_ref().token {
             Token::Plus => ast::UnaryOperator::Plus,
             Token::Minus => ast::UnaryOperator::Minus,
@@ -134,12 +170,24 @@ impl Dialect for Orrery {
         };
         parser.next_token();
         let operand = parser.parse_subexpr(precedence::SIGN);
+        // Written out again, two signs must not become a comment.
+        let operand = operand.map(|expr| match expr {
+            ast::Expr::UnaryOp { .. } => ast::Expr::Nested(Box::new(expr)),
+            expr => expr,
+        });
         Some(operand.map(|expr| ast::Expr::UnaryOp { op, expr: Box::new(expr) }))
     }
 
-    fn parse_infix(&self, parser: &mut Parser, left: &ast::Expr, _: u8) -> Option<Result<ast::Expr, ParserError>> {
-        if parser.peek_token_ref().token != Token::Caret {
-            return None;
+    fn parse_infix(
+        &self,
+        parser: &mut Parser,
+        left: &ast::Expr,
+        _: u8,
+    ) -> Option<std::result::Result<ast::Expr, ParserError>> {
+        match parser.peek_token_ref().token.clone() {
+            Token::Caret => {}
+            Token::Word(word) if word.keyword == Keyword::IS => return parse_is_nan(parser, left).map(Ok),
+            _ => return None,
         }
         parser.next_token();
         Some(parser.parse_subexpr(precedence::POWER - 1).map(|right| ast::Expr::BinaryOp {
@@ -150,31 +198,48 @@ impl Dialect for Orrery {
     }
 }
 
-/// Parses one statement; a semicolon may follow it.
-pub fn parse(sql: &str) -> Result<Statement, Error> {
-    if sql.len() > MAX_LENGTH {
-        let message = format!("the statement has {} bytes, at most {MAX_LENGTH} are allowed", sql.len());
-        return Err(Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, message));
+/// IS \[NOT\] NAN, which becomes a call of `isnan`, the function for the same.
+fn parse_is_nan(parser: &mut Parser, left: &ast::Expr) -> Option<ast::Expr> {
+    let [_, second, third] = parser.peek_tokens_ref::<3>().map(|token| match &token.token {
+        Token::Word(word) if word.quote_style.is_none() => word.value.to_ascii_lowercase(),
+        _ => String::new(),
+    });
+    let negated = second == "not" && third == "nan";
+    if !negated && second != "nan" {
+        return None;
     }
-    let tokens = Tokenizer::new(&Orrery, sql)
-        .tokenize_with_location()
-        .map_err(|error| syntax(error.message, position(error.location)))?;
-    check_numbers(&tokens)?;
-    check_depth(&tokens)?;
-    let mut parser = Parser::new(&Orrery).with_recursion_limit(MAX_RECURSION).with_tokens_with_locations(tokens);
-    let node = if parser.parse_keyword(Keyword::BEGIN) || parser.parse_keywords(&[Keyword::START, Keyword::TRANSACTION])
-    {
-        begin(&mut parser)?
-    } else {
-        if parser.peek_token().token == Token::EOF {
-            return Err(syntax("there is no statement".into(), None));
-        }
-        statement::convert(parser.parse_statement().map_err(parser_error)?)?
+    for _ in 0..if negated { 3 } else { 2 } {
+        parser.next_token();
+    }
+    let args = ast::FunctionArgumentList {
+        duplicate_treatment: None,
+        args: vec![ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(left.clone()))],
+        clauses: Vec::new(),
     };
-    let mut next = parser.next_token();
-    while next.token == Token::SemiColon {
-        next = parser.next_token();
-    }
+    let call = ast::Expr::Function(ast::Function {
+        name: ast::Ident::new("isnan").into(),
+        uses_odbc_syntax: false,
+        parameters: ast::FunctionArguments::None,
+        args: ast::FunctionArguments::List(args),
+        filter: None,
+        null_treatment: None,
+        over: None,
+        within_group: Vec::new(),
+    });
+    Some(if negated {
+        let not = ast::Expr::UnaryOp { op: ast::UnaryOperator::Not, expr: Box::new(call) };
+        ast::Expr::Nested(Box::new(not))
+    } else {
+        call
+    })
+}
+
+/// Parses one statement; a semicolon may follow it.
+pub fn parse(sql: &str) -> Result<Statement> {
+    let mut parser = parser(sql)?;
+    let node = statement::statement(&mut parser)?;
+    while parser.consume_token(&Token::SemiColon) {}
+    let next = parser.next_token();
     if next.token != Token::EOF {
         let message = format!("unexpected {} after the statement", next.token);
         let hint = "send one statement at a time";
@@ -183,66 +248,81 @@ pub fn parse(sql: &str) -> Result<Statement, Error> {
     Ok(Statement(node))
 }
 
-/// What follows BEGIN.
-fn begin(parser: &mut Parser) -> Result<Node, Error> {
-    let _ = parser.parse_one_of_keywords(&[Keyword::TRANSACTION, Keyword::WORK]);
-    let (mut read_only, mut isolation, mut as_of) = (None, None, None);
-    let mut comma = false;
-    let twice = |what: &str| Err(syntax(format!("{what} is given twice"), None));
+/// Parses the statements of a text, which semicolons separate. There may be none.
+pub fn parse_all(sql: &str) -> Result<Vec<Statement>> {
+    let mut parser = parser(sql)?;
+    let mut statements = Vec::new();
     loop {
-        if parser.parse_keywords(&[Keyword::READ, Keyword::ONLY]) {
-            if read_only.replace(true).is_some() {
-                return twice("the access mode");
-            }
-        } else if parser.parse_keywords(&[Keyword::READ, Keyword::WRITE]) {
-            if read_only.replace(false).is_some() {
-                return twice("the access mode");
-            }
-        } else if parser.parse_keywords(&[Keyword::ISOLATION, Keyword::LEVEL]) {
-            let level = parser.next_token();
-            let level = match level.token.to_string().to_ascii_uppercase().as_str() {
-                "SNAPSHOT" => Isolation::Snapshot,
-                "SERIALIZABLE" => Isolation::Serializable,
-                other => {
-                    let mut name = other.to_string();
-                    if matches!(other, "READ" | "REPEATABLE") {
-                        name = format!("{name} {}", parser.next_token().token);
-                    }
-                    return Err(Error::unsupported(format!("ISOLATION LEVEL {name}")).at(position_of(&level)));
-                }
-            };
-            if isolation.replace(level).is_some() {
-                return twice("the isolation level");
-            }
-        } else if parser.parse_keywords(&[Keyword::AS, Keyword::OF, Keyword::SYSTEM]) {
-            if !parser.parse_keyword(Keyword::TIME) {
-                return Err(expected("TIME", &parser.peek_token()));
-            }
-            let place = parser.peek_token();
-            let version = parser.parse_literal_uint().map_err(|_| expected("a position", &place))?;
-            if as_of.replace(version).is_some() {
-                return twice("AS OF SYSTEM TIME");
-            }
-        } else if comma {
-            return Err(expected("a transaction mode", &parser.peek_token()));
-        } else {
-            break;
+        while parser.consume_token(&Token::SemiColon) {}
+        if parser.peek_token_ref().token == Token::EOF {
+            return Ok(statements);
         }
-        comma = parser.consume_token(&Token::Comma);
+        statements.push(Statement(statement::statement(&mut parser)?));
+        let next = parser.peek_token();
+        if !matches!(next.token, Token::SemiColon | Token::EOF) {
+            return Err(syntax(format!("unexpected {} after the statement", next.token), position_of(&next)));
+        }
     }
-    if as_of.is_some() && read_only != Some(true) {
-        let error = syntax("AS OF SYSTEM TIME needs a READ ONLY transaction".into(), None);
-        return Err(error.with_hint("write BEGIN READ ONLY AS OF SYSTEM TIME ..."));
+}
+
+/// Parses an expression that the schema keeps as text.
+pub(super) fn parse_expression(text: &str) -> Result<Expr> {
+    let mut parser = parser(text)?;
+    let expr = expression::convert(parser.parse_expr().map_err(parser_error)?)?;
+    end(&mut parser)?;
+    Ok(expr)
+}
+
+/// Parses a query that the schema keeps as text.
+pub(super) fn parse_query(text: &str) -> Result<Query> {
+    let mut parser = parser(text)?;
+    let query = query::convert(*parser.parse_query().map_err(parser_error)?)?;
+    end(&mut parser)?;
+    Ok(query)
+}
+
+fn end(parser: &mut Parser<'_>) -> Result<()> {
+    match parser.next_token() {
+        TokenWithSpan { token: Token::EOF, .. } => Ok(()),
+        next => Err(expected("the end", &next)),
     }
-    Ok(Node::Transaction(Kind::Begin {
-        read_only: read_only.unwrap_or(false),
-        isolation: isolation.unwrap_or_default(),
-        as_of,
-    }))
+}
+
+fn parser(sql: &str) -> Result<Parser<'static>> {
+    if sql.len() > MAX_LENGTH {
+        let message = format!("the statement has {} bytes, at most {MAX_LENGTH} are allowed", sql.len());
+        return Err(Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, message));
+    }
+    let mut tokens = Tokenizer::new(&Orrery, sql)
+        .tokenize_with_location()
+        .map_err(|error| syntax(error.message, position(error.location)))?;
+    check_numbers(&tokens)?;
+    check_depth(&tokens)?;
+    number_parameters(&mut tokens)?;
+    Ok(Parser::new(&Orrery).with_recursion_limit(MAX_RECURSION).with_tokens_with_locations(tokens))
+}
+
+/// Gives each `?` the number that it has in order.
+fn number_parameters(tokens: &mut [TokenWithSpan]) -> Result<()> {
+    let (mut count, mut numbered) = (0, false);
+    for token in tokens {
+        let position = position_of(token);
+        let Token::Placeholder(name) = &mut token.token else { continue };
+        if name == "?" {
+            count += 1;
+            *name = format!("${count}");
+        } else {
+            numbered = true;
+        }
+        if count > 0 && numbered {
+            return Err(syntax("parameters are both numbered and not".into(), position));
+        }
+    }
+    Ok(())
 }
 
 /// Refuses letters that follow a number at once, which the parser would take for an alias.
-fn check_numbers(tokens: &[TokenWithSpan]) -> Result<(), Error> {
+fn check_numbers(tokens: &[TokenWithSpan]) -> Result<()> {
     for pair in tokens.windows(2) {
         if let (Token::Number(digits, _), Token::Word(word)) = (&pair[0].token, &pair[1].token) {
             let message = format!("the number {digits} is followed by {word} without a space");
@@ -254,7 +334,7 @@ fn check_numbers(tokens: &[TokenWithSpan]) -> Result<(), Error> {
 
 /// Refuses expressions so deep that walking them could exhaust the stack. The parser builds chains like `1 + 1 + 1 ...`
 /// without recursion, so its own limit does not bound them.
-fn check_depth(tokens: &[TokenWithSpan]) -> Result<(), Error> {
+fn check_depth(tokens: &[TokenWithSpan]) -> Result<()> {
     // How deep the present item is at each level of parentheses, the levels around it included.
     let mut levels = vec![0usize];
     for token in tokens {
@@ -274,6 +354,10 @@ fn check_depth(tokens: &[TokenWithSpan]) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+fn place_of(location: Location) -> Position {
+    Position(position(location))
 }
 
 /// A place in the statement, if it is known.

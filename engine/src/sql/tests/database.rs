@@ -7,15 +7,27 @@ use crate::sql::types::Value;
 use crate::sql::{self, Error, Failure, Kind, Options, Output, SqlState, Statement};
 use crate::storage::Memory;
 
+/// With the optimizer.
+pub(super) fn on() -> Options {
+    Options::default()
+}
+
+/// Without it.
+pub(super) fn off() -> Options {
+    Options { optimize: false, ..Options::default() }
+}
+
 /// Sessions by name, over one store.
 pub(super) struct Database {
     store: Store<Memory>,
     open: BTreeMap<String, Txn>,
+    /// How many transactions there were.
+    number: u64,
 }
 
 impl Database {
     pub fn new() -> Self {
-        Self { store: Store::new(Memory::new()).unwrap(), open: BTreeMap::new() }
+        Self { store: Store::new(Memory::new()).unwrap(), open: BTreeMap::new(), number: 0 }
     }
 
     /// The position that a transaction reads at when it begins now.
@@ -29,7 +41,9 @@ impl Database {
         match statement.kind() {
             Kind::Begin { read_only, isolation, as_of } => {
                 let snapshot = as_of.unwrap_or(self.now());
-                self.open.insert(session.to_string(), Txn::new(snapshot, isolation, read_only));
+                self.number += 1;
+                let txn = Txn::new(snapshot, isolation.unwrap_or_default(), read_only).identified(0, self.number);
+                self.open.insert(session.to_string(), txn);
                 Ok(Output::Begin)
             }
             Kind::Commit => {
@@ -41,13 +55,18 @@ impl Database {
                 self.open.remove(session).ok_or_else(no_transaction)?;
                 Ok(Output::Rollback)
             }
+            Kind::Savepoint(_) | Kind::Release(_) | Kind::RollbackTo(_) | Kind::SetTransaction { .. } => {
+                Err(Error::unsupported("this statement in this test"))
+            }
             Kind::Query => {
                 if let Some(mut txn) = self.open.remove(session) {
                     let result = self.execute(&statement, params, &mut txn, options);
                     self.open.insert(session.to_string(), txn);
                     return result;
                 }
-                let mut txn = Txn::new(self.now(), Default::default(), statement.is_read_only());
+                self.number += 1;
+                let txn = Txn::new(self.now(), Default::default(), statement.is_read_only());
+                let mut txn = txn.identified(0, self.number);
                 let output = self.execute(&statement, params, &mut txn, options)?;
                 self.commit(txn)?;
                 Ok(output)

@@ -223,7 +223,7 @@ impl Generator<'_, '_> {
                         for _ in 0..self.u.int_in_range(0..=3)? {
                             // Items of types that do not compare would be refused.
                             let item = other(self)?;
-                            if comparable(items[0].datatype(), item.datatype()) {
+                            if items.iter().all(|other| comparable(other.datatype(), item.datatype())) {
                                 items.push(item);
                             }
                         }
@@ -418,6 +418,8 @@ impl Expr {
             Self::Call("COALESCE", args) => common(args.iter().map(Self::datatype).collect()),
             Self::Call("LENGTH", _) => Some(Integer),
             Self::Call("UPPER" | "LOWER", _) => Some(Text),
+            // A function of numbers takes NULL for one.
+            Self::Call("ABS", args) => args[0].datatype().or(Some(Integer)),
             Self::Call(_, args) => args[0].datatype(),
         }
     }

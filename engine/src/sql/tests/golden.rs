@@ -6,9 +6,9 @@
 use std::error::Error;
 use std::fmt::Write as _;
 
-use super::database::Database;
+use super::database::{Database, off, on};
+use crate::sql::Output;
 use crate::sql::types::{DataType, Value};
-use crate::sql::{Options, Output};
 
 struct Runner {
     database: Database,
@@ -32,9 +32,9 @@ impl goldenscript::Runner for Runner {
         }
         let sql = command.name.as_str();
         let params = std::mem::take(&mut self.params);
-        let output = self.database.run(session, sql, &params, Options { optimize: true });
+        let output = self.database.run(session, sql, &params, on());
         if let (Ok(Output::Select { rows, .. }), false) = (&output, sql.contains("LIMIT") || sql.contains("OFFSET")) {
-            let naive = self.database.try_out(session, sql, &params, Options { optimize: false });
+            let naive = self.database.try_out(session, sql, &params, off());
             let Ok(Output::Select { rows: naive, .. }) = naive else { panic!("without the optimizer: {naive:?}") };
             let sort = |rows: &[Vec<Value>]| {
                 let mut rows: Vec<String> = rows.iter().map(|row| format!("{row:?}")).collect();

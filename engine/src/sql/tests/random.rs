@@ -6,14 +6,11 @@ use std::time::Duration;
 use arbitrary::Unstructured;
 use bolero::check;
 
-use super::database::Database;
+use super::database::{Database, off, on};
 use super::generate::{self, Column, Expr, Generator, Select, Statement};
 use super::model::{Expected, Model};
 use crate::sql::types::Value;
-use crate::sql::{Error, Options, Output, SqlState};
-
-const ON: Options = Options { optimize: true };
-const OFF: Options = Options { optimize: false };
+use crate::sql::{Error, Output, SqlState};
 
 /// What the runs have met. A test that never looks up a key proves nothing about it.
 #[derive(Default)]
@@ -21,8 +18,6 @@ struct Met {
     key: AtomicUsize,
     range: AtomicUsize,
     unique: AtomicUsize,
-    nothing: AtomicUsize,
-    backward: AtomicUsize,
     violations: AtomicUsize,
     unclear: AtomicUsize,
     clear: AtomicUsize,
@@ -43,7 +38,7 @@ impl Run {
     fn start(columns: Vec<Column>) -> Self {
         let mut database = Database::new();
         let create = generate::create(&columns);
-        database.run("", &create, &[], ON).unwrap();
+        database.run("", &create, &[], on()).unwrap();
         Self { database, model: Model { columns, rows: Vec::new() }, log: vec![create] }
     }
 
@@ -51,22 +46,16 @@ impl Run {
         let (sql, params) = statement.sql(&self.model.columns);
         self.log.push(format!("{sql} {params:?}"));
         let log = || self.log.join("\n");
-        let explained = self.database.try_out("", &format!("EXPLAIN {sql}"), &params, ON);
+        let explained = self.database.try_out("", &format!("EXPLAIN {sql}"), &params, on());
         if let Ok(Output::Explain { text }) = &explained {
-            for (part, cell) in [
-                ("KeyLookup", &met.key),
-                ("RangeScan", &met.range),
-                ("UniqueLookup", &met.unique),
-                ("Nothing", &met.nothing),
-                ("backward", &met.backward),
-            ] {
+            for (part, cell) in [("Key lookup", &met.key), (" >", &met.range), ("Index lookup", &met.unique)] {
                 if text.contains(part) {
                     count(cell);
                 }
             }
         }
-        let naive = self.database.try_out("", &sql, &params, OFF);
-        let output = self.database.run("", &sql, &params, ON);
+        let naive = self.database.try_out("", &sql, &params, off());
+        let output = self.database.run("", &sql, &params, on());
         if let Ok(expected) = self.model.run(statement) {
             count(&met.clear);
             check_output(&output, &expected, statement, &log);
@@ -88,7 +77,7 @@ impl Run {
 
     /// All rows, by a scan.
     fn stored(&self) -> Vec<Vec<Value>> {
-        match self.database.try_out("", "SELECT * FROM t", &[], OFF) {
+        match self.database.try_out("", "SELECT * FROM t", &[], off()) {
             Ok(Output::Select { rows, .. }) => rows,
             other => panic!("{other:?}"),
         }
@@ -110,7 +99,7 @@ impl Run {
                 let (items, order, limit, offset) = Default::default();
                 let select = Statement::Select(Select { items, filter: Some(equal), order, limit, offset });
                 let (sql, params) = select.sql(&self.model.columns);
-                let output = self.database.try_out("", &sql, &params, ON);
+                let output = self.database.try_out("", &sql, &params, on());
                 let mut model = Model { columns: self.model.columns.clone(), rows: self.model.rows.clone() };
                 let expected = model.run(&select).unwrap();
                 check_output(&output, &expected, &select, &|| format!("{}\n{sql} {params:?}", self.log.join("\n")));
@@ -184,15 +173,10 @@ fn statements_do_as_the_model_does() {
         }
         run.check_entries(&mut Unstructured::new(bytes)).unwrap();
     });
-    let Met { key, range, unique, nothing, backward, violations, unclear, clear } = &met;
-    for (name, cell) in [
-        ("key lookups", key),
-        ("range scans", range),
-        ("unique lookups", unique),
-        ("empty plans", nothing),
-        ("backward scans", backward),
-        ("unique violations", violations),
-    ] {
+    let Met { key, range, unique, violations, unclear, clear } = &met;
+    for (name, cell) in
+        [("key lookups", key), ("ranges", range), ("index lookups", unique), ("unique violations", violations)]
+    {
         let seen = cell.load(Ordering::Relaxed);
         assert!(seen > 20, "only {seen} {name}");
     }

@@ -1,0 +1,51 @@
+//! Runs sqllogictest files as the SQLite project has them: `cargo run --release -p engine --example slt -- FILES…`.
+//!
+//! Prints how many records of each file passed, and the failures by cause; with `--verbose`, each of them. Records for
+//! other databases are left out, and so are those that files leave out for PostgreSQL, except where the only reason is
+//! that PostgreSQL wants AS before an alias.
+
+#![expect(clippy::print_stdout, clippy::disallowed_methods, reason = "a command")]
+
+#[path = "../tests/support/slt.rs"]
+mod slt;
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let (flags, files): (Vec<String>, Vec<String>) = std::env::args().skip(1).partition(|arg| arg.starts_with("--"));
+    let verbose = flags.iter().any(|flag| flag == "--verbose");
+    if files.is_empty() || flags.iter().any(|flag| flag != "--verbose") {
+        println!("usage: slt [--verbose] FILES");
+        return ExitCode::from(2);
+    }
+    let (mut passed, mut failed, mut skipped) = (0, 0, 0);
+    let mut causes: BTreeMap<String, (usize, String)> = BTreeMap::new();
+    for file in &files {
+        let text = match std::fs::read(file) {
+            Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+            Err(error) => {
+                println!("{file}: {error}");
+                return ExitCode::from(2);
+            }
+        };
+        let report = slt::run(&text);
+        println!("{file}: {} passed, {} failed, {} left out", report.passed, report.failures.len(), report.skipped);
+        passed += report.passed;
+        failed += report.failures.len();
+        skipped += report.skipped;
+        for failure in report.failures {
+            let place = format!("{file}:{}: {}\n    {}", failure.line, failure.detail, failure.sql.replace('\n', " "));
+            if verbose {
+                println!("  {place}");
+            }
+            causes.entry(failure.cause).or_insert((0, place)).0 += 1;
+        }
+    }
+    let share = 100.0 * passed as f64 / (passed + failed).max(1) as f64;
+    println!("in all: {passed} passed, {failed} failed ({share:.3} % passed), {skipped} left out");
+    for (cause, (count, first)) in &causes {
+        println!("{count:>8} {cause}, first at {first}");
+    }
+    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}

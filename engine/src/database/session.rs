@@ -1,0 +1,310 @@
+//! Sessions of a database: transactions, prepared statements, and rows one by one.
+
+use std::ops::ControlFlow;
+use std::rc::Rc;
+
+use super::Shared;
+use crate::mvcc::{self, Commit, Isolation, Txn, Version, View};
+use crate::node::Abort;
+use crate::sql::functions::Registry;
+use crate::sql::types::Value;
+use crate::sql::{self, Environment, Error, Failure, Kind, Output, Prepared, Savepoints, SqlState};
+use crate::storage::Storage;
+
+type Result<T> = std::result::Result<T, Failure>;
+
+/// The least number of versions written between two garbage collections.
+const COLLECT_AFTER: u64 = 1 << 14;
+
+/// A session: what one user of a database has open.
+pub struct Session<S: Storage> {
+    shared: Rc<Shared<S>>,
+    /// Who it is, for row numbers.
+    number: u64,
+    transactions: u64,
+    open: Option<Open>,
+    modes: (Isolation, bool),
+}
+
+/// An open transaction.
+struct Open {
+    txn: Txn,
+    /// A statement failed: all but ROLLBACK, and COMMIT, which then rolls back, is refused.
+    failed: bool,
+    savepoints: Savepoints,
+}
+
+impl<S: Storage> Shared<S> {
+    /// What statements run with.
+    fn environment<'a>(&'a self, functions: &'a Registry) -> Environment<'a> {
+        Environment { functions, options: self.options.statements, spill: self.spill.as_deref() }
+    }
+}
+
+impl<S: Storage> Session<S> {
+    pub(super) fn new(shared: Rc<Shared<S>>, number: u64) -> Self {
+        Self { shared, number, transactions: 0, open: None, modes: Default::default() }
+    }
+
+    /// Whether a transaction is open.
+    pub fn in_transaction(&self) -> bool {
+        self.open.is_some()
+    }
+
+    /// Runs the statements of a text, which semicolons separate, up to the first one that fails. Outside of BEGIN and COMMIT
+    /// each is a transaction of its own.
+    pub fn execute(&mut self, sql: &str) -> Result<Vec<Output>> {
+        let statements = sql::parse_all(sql).map_err(|error| self.fail(error.into()))?;
+        statements.into_iter().map(|statement| self.run(&Prepared::new(statement), &[])).collect()
+    }
+
+    /// Parses a statement, to run it as often as needed.
+    pub fn prepare(&self, sql: &str) -> Result<Prepared> {
+        Ok(Prepared::new(sql::parse(sql)?))
+    }
+
+    /// Runs a statement. All its rows are in what it gives; see also [`Session::query`].
+    pub fn run(&mut self, prepared: &Prepared, params: &[Value]) -> Result<Output> {
+        let result = match prepared.statement().kind() {
+            Kind::Query => self.in_a_transaction(prepared, |this, txn| this.statement(prepared, params, txn)),
+            kind => self.control(kind),
+        };
+        result.map_err(|failure| self.fail(failure))
+    }
+
+    /// Runs a query and gives its rows to `row` one by one, until that breaks off. No more of them is kept than the query
+    /// itself has to keep. Until it ends, other sessions can read but not commit. A statement that is no query is run
+    /// as by [`Session::run`], without rows.
+    pub fn query(
+        &mut self,
+        prepared: &Prepared,
+        params: &[Value],
+        mut row: impl FnMut(&[Value]) -> ControlFlow<()>,
+    ) -> Result<()> {
+        if prepared.statement().kind() != Kind::Query {
+            return self.run(prepared, params).map(drop);
+        }
+        let result = self.in_a_transaction(prepared, |this, txn| {
+            let shared = Rc::clone(&this.shared);
+            let store = shared.store.borrow();
+            let mut view = View::new(&store, txn);
+            let functions = shared.functions.borrow();
+            let environment = shared.environment(&functions);
+            let plan = prepared.plan(params, &view, environment)?;
+            {
+                let context = environment.context(&view, params);
+                if let Some(mut rows) = plan.open(&context)? {
+                    while let Some(batch) = rows.next_batch()? {
+                        if batch.iter().any(|values| row(values).is_break()) {
+                            break;
+                        }
+                    }
+                    return Ok(());
+                }
+            }
+            plan.execute(params, &mut view, environment).map(drop)
+        });
+        result.map_err(|failure| self.fail(failure))
+    }
+
+    /// A statement that fails ends the transaction but for its ROLLBACK.
+    fn fail(&mut self, failure: Failure) -> Failure {
+        if let Some(open) = &mut self.open {
+            open.failed = true;
+        }
+        failure
+    }
+
+    /// Runs something in the open transaction, or in one of its own.
+    fn in_a_transaction<T>(
+        &mut self,
+        prepared: &Prepared,
+        f: impl FnOnce(&mut Self, &mut Txn) -> Result<T>,
+    ) -> Result<T> {
+        if let Some(mut open) = self.open.take() {
+            let result = self.in_open(&mut open, f);
+            self.open = Some(open);
+            return result;
+        }
+        let (isolation, read_only) = self.modes;
+        let mut txn = self.begin(None, isolation, read_only || prepared.statement().is_read_only())?;
+        let result = f(self, &mut txn);
+        self.ended(txn.snapshot());
+        let result = result?;
+        self.commit(txn)?;
+        Ok(result)
+    }
+
+    fn in_open<T>(&mut self, open: &mut Open, f: impl FnOnce(&mut Self, &mut Txn) -> Result<T>) -> Result<T> {
+        if open.failed {
+            return Err(failed().into());
+        }
+        if open.txn.isolation() == Isolation::ReadCommitted {
+            let before = open.txn.snapshot();
+            {
+                let store = self.shared.store.borrow();
+                let now = store.applied();
+                if let Err(conflict) = open.txn.advance(&store, now)? {
+                    return Err(Error::from(Abort::from(conflict)).into());
+                }
+            }
+            self.ended(before);
+            self.began(open.txn.snapshot());
+        }
+        f(self, &mut open.txn)
+    }
+
+    fn statement(&mut self, prepared: &Prepared, params: &[Value], txn: &mut Txn) -> Result<Output> {
+        let shared = Rc::clone(&self.shared);
+        let store = shared.store.borrow();
+        let mut view = View::new(&store, txn);
+        let functions = shared.functions.borrow();
+        prepared.execute(params, &mut view, shared.environment(&functions))
+    }
+
+    /// What a statement does to the session itself.
+    fn control(&mut self, kind: Kind) -> Result<Output> {
+        Ok(match kind {
+            // As in PostgreSQL, one transaction within another is the same one.
+            Kind::Begin { .. } if self.open.is_some() => Output::Begin,
+            Kind::Begin { read_only, isolation, as_of } => {
+                let (usual, usually_read_only) = self.modes;
+                let read_only = read_only || usually_read_only || as_of.is_some();
+                let txn = self.begin(as_of, isolation.unwrap_or(usual), read_only)?;
+                self.open = Some(Open { txn, failed: false, savepoints: Savepoints::default() });
+                Output::Begin
+            }
+            Kind::Commit => match self.open.take() {
+                None => Output::Commit,
+                Some(open) => {
+                    self.ended(open.txn.snapshot());
+                    if open.failed {
+                        return Ok(Output::Rollback);
+                    }
+                    self.commit(open.txn)?;
+                    Output::Commit
+                }
+            },
+            Kind::Rollback => {
+                if let Some(open) = self.open.take() {
+                    self.ended(open.txn.snapshot());
+                }
+                Output::Rollback
+            }
+            Kind::SetTransaction { read_only, isolation, session: true } => {
+                self.modes = (isolation.unwrap_or(self.modes.0), read_only.unwrap_or(self.modes.1));
+                Output::Set
+            }
+            kind => self.in_transaction_only(kind)?,
+        })
+    }
+
+    fn in_transaction_only(&mut self, kind: Kind) -> Result<Output> {
+        let Some(open) = &mut self.open else {
+            // Without a transaction, it is for none.
+            if matches!(kind, Kind::SetTransaction { .. }) {
+                return Ok(Output::Set);
+            }
+            return Err(Error::new(SqlState::NO_ACTIVE_TRANSACTION, "there is no transaction").into());
+        };
+        if open.failed && !matches!(kind, Kind::RollbackTo(_)) {
+            return Err(failed().into());
+        }
+        Ok(match kind {
+            Kind::Savepoint(name) => {
+                open.savepoints.set(name, &open.txn);
+                Output::Savepoint
+            }
+            Kind::Release(name) => {
+                open.savepoints.release(&name)?;
+                Output::Release
+            }
+            Kind::RollbackTo(name) => {
+                open.savepoints.rollback_to(&name, &mut open.txn)?;
+                open.failed = false;
+                Output::Rollback
+            }
+            Kind::SetTransaction { read_only, isolation, .. } => {
+                open.txn.set_modes(isolation, read_only)?;
+                Output::Set
+            }
+            Kind::Begin { .. } | Kind::Commit | Kind::Rollback | Kind::Query => {
+                unreachable!("the caller has seen to it")
+            }
+        })
+    }
+
+    fn begin(&mut self, as_of: Option<Version>, isolation: Isolation, read_only: bool) -> Result<Txn> {
+        let (now, watermark) = {
+            let store = self.shared.store.borrow();
+            (store.applied(), store.watermark())
+        };
+        let snapshot = as_of.unwrap_or(now);
+        if snapshot > now {
+            return Err(mvcc::Error::Future { version: snapshot, latest: now }.into());
+        }
+        if snapshot < watermark {
+            return Err(mvcc::Error::SnapshotTooOld { snapshot, watermark }.into());
+        }
+        self.transactions += 1;
+        self.began(snapshot);
+        Ok(Txn::new(snapshot, isolation, read_only).identified(self.number, self.transactions))
+    }
+
+    fn began(&self, snapshot: Version) {
+        *self.shared.snapshots.borrow_mut().entry(snapshot).or_default() += 1;
+    }
+
+    fn ended(&self, snapshot: Version) {
+        let mut snapshots = self.shared.snapshots.borrow_mut();
+        let count = snapshots.get_mut(&snapshot).expect("it has begun");
+        *count -= 1;
+        if *count == 0 {
+            snapshots.remove(&snapshot);
+        }
+    }
+
+    fn commit(&self, txn: Txn) -> Result<()> {
+        if !txn.has_writes() {
+            return Ok(());
+        }
+        let commit = txn.into_commit();
+        let Ok(mut store) = self.shared.store.try_borrow_mut() else {
+            let message = "a query of the same database is giving out its rows: commit after it";
+            return Err(Error::new(SqlState::OBJECT_IN_USE, message).into());
+        };
+        if let Err(conflict) = store.validate(&commit)? {
+            return Err(Error::from(Abort::from(conflict)).into());
+        }
+        let Commit { writes, .. } = commit;
+        let written = self.shared.written.get() + writes.len() as u64;
+        let position = store.applied() + 1;
+        store.commit(position, writes, [])?;
+        // Old versions go when there are about as many as there is data, so that the work is in proportion.
+        let enough = COLLECT_AFTER.max(store.storage().status().keys / 2);
+        let oldest = self.shared.snapshots.borrow().keys().next().copied().unwrap_or(position);
+        let watermark = oldest.min(position.saturating_sub(self.shared.options.history));
+        self.shared.written.set(written);
+        if written > enough && watermark > store.watermark() {
+            store.collect(position + 1, watermark)?;
+            self.shared.written.set(0);
+        }
+        if self.shared.options.sync {
+            store.storage_mut().flush()?;
+        }
+        Ok(())
+    }
+}
+
+impl<S: Storage> Drop for Session<S> {
+    fn drop(&mut self) {
+        if let Some(open) = self.open.take() {
+            self.ended(open.txn.snapshot());
+        }
+    }
+}
+
+fn failed() -> Error {
+    let message = "an earlier statement of the transaction failed: only ROLLBACK is possible";
+    Error::new(SqlState::IN_FAILED_TRANSACTION, message)
+}

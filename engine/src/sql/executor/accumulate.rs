@@ -1,0 +1,170 @@
+//! What aggregates make of the values of a group, one by one.
+
+use std::cmp::Ordering;
+
+use super::super::error::{Error, Failure, SqlState};
+use super::super::functions::{AggregateFunction, check_length};
+use super::super::types::Value;
+use super::context::Memory;
+
+/// The state of an aggregate over the values so far.
+#[derive(Clone, Debug)]
+pub(super) enum Accumulator {
+    Count(i64),
+    /// Integers are summed exactly, so only the result can be out of range: the bytes of an `i128`, which would make the
+    /// state larger.
+    Sum {
+        count: u64,
+        sum: [u8; 16],
+    },
+    /// A sum from the first float on.
+    Floats {
+        count: u64,
+        sum: f64,
+    },
+    /// The best value so far.
+    Best(Value),
+    Truth(Option<bool>),
+    Texts(Option<String>),
+    /// Welford's method.
+    Moments {
+        count: u64,
+        mean: f64,
+        squares: f64,
+    },
+}
+
+impl Accumulator {
+    pub fn new(function: AggregateFunction) -> Self {
+        use AggregateFunction::{
+            And, Avg, Concat, Count, CountRows, Deviation, DeviationPopulation, Max, Min, Or, Sum, Total, Variance,
+            VariancePopulation,
+        };
+        match function {
+            CountRows | Count => Self::Count(0),
+            Sum | Total | Avg => Self::Sum { count: 0, sum: [0; 16] },
+            Min | Max => Self::Best(Value::Null),
+            And | Or => Self::Truth(None),
+            Concat => Self::Texts(None),
+            Variance | VariancePopulation | Deviation | DeviationPopulation => {
+                Self::Moments { count: 0, mean: 0.0, squares: 0.0 }
+            }
+        }
+    }
+
+    /// Adds a value that is not NULL; for COUNT(*), a row. `second` is the second argument.
+    pub fn add(
+        &mut self,
+        function: AggregateFunction,
+        value: &Value,
+        second: Option<&Value>,
+        memory: &mut Memory<'_>,
+    ) -> Result<(), Failure> {
+        match (self, value) {
+            (Self::Count(count), _) => *count += 1,
+            (Self::Sum { count, sum }, Value::Integer(n)) => {
+                *count += 1;
+                *sum = (i128::from_ne_bytes(*sum) + i128::from(*n)).to_ne_bytes();
+            }
+            (state @ Self::Sum { .. }, Value::Float(x)) => {
+                let Self::Sum { count, sum } = *state else { unreachable!("it is a sum") };
+                *state = Self::Floats { count: count + 1, sum: i128::from_ne_bytes(sum) as f64 + x };
+            }
+            (Self::Floats { count, sum }, value @ (Value::Float(_) | Value::Integer(_))) => {
+                *count += 1;
+                *sum += number(value);
+            }
+            (Self::Best(best), value) => {
+                let wanted = if function == AggregateFunction::Min { Ordering::Less } else { Ordering::Greater };
+                if matches!(best, Value::Null) || value.sort_order(best) == wanted {
+                    if let Value::Text(text) = value {
+                        memory.must_take(text.len())?;
+                    }
+                    *best = value.clone();
+                }
+            }
+            (Self::Truth(truth), Value::Boolean(b)) => {
+                *truth = Some(match (function, *truth) {
+                    (_, None) => *b,
+                    (AggregateFunction::And, Some(truth)) => truth && *b,
+                    (_, Some(truth)) => truth || *b,
+                });
+            }
+            (Self::Texts(texts), Value::Text(text)) => {
+                memory.must_take(text.len() + 1)?;
+                match texts {
+                    None => *texts = Some(text.clone()),
+                    Some(texts) => {
+                        match second {
+                            None => texts.push(','),
+                            Some(Value::Text(separator)) => {
+                                memory.must_take(separator.len())?;
+                                texts.push_str(separator);
+                            }
+                            // A separator that is NULL is none.
+                            Some(_) => {}
+                        }
+                        texts.push_str(text);
+                        check_length(texts.len())?;
+                    }
+                }
+            }
+            (Self::Moments { count, mean, squares }, value @ (Value::Float(_) | Value::Integer(_))) => {
+                let x = number(value);
+                *count += 1;
+                let before = x - *mean;
+                *mean += before / *count as f64;
+                *squares += before * (x - *mean);
+            }
+            (_, value) => {
+                let message = format!("{function:?} does not take {value:?}");
+                return Err(Error::new(SqlState::DATATYPE_MISMATCH, message).into());
+            }
+        }
+        Ok(())
+    }
+
+    /// What the aggregate gives.
+    pub fn finish(&self, function: AggregateFunction) -> Result<Value, Error> {
+        Ok(match self {
+            Self::Count(count) => Value::Integer(*count),
+            Self::Sum { count, sum } => {
+                let sum = i128::from_ne_bytes(*sum);
+                match function {
+                    AggregateFunction::Total => Value::Float(sum as f64),
+                    _ if *count == 0 => Value::Null,
+                    AggregateFunction::Avg => Value::Float(sum as f64 / *count as f64),
+                    _ => Value::Integer(i64::try_from(sum).map_err(|_| {
+                        Error::new(SqlState::NUMERIC_OUT_OF_RANGE, "a sum is out of the range of INTEGER")
+                    })?),
+                }
+            }
+            Self::Floats { count, sum } => match function {
+                AggregateFunction::Avg => Value::float(sum / *count as f64),
+                _ => Value::float(*sum),
+            },
+            Self::Best(best) => best.clone(),
+            Self::Truth(truth) => truth.map_or(Value::Null, Value::Boolean),
+            Self::Texts(texts) => texts.clone().map_or(Value::Null, Value::Text),
+            Self::Moments { count, squares, .. } => {
+                use AggregateFunction::{Deviation, DeviationPopulation, Variance};
+                let degrees = if matches!(function, Variance | Deviation) { count.saturating_sub(1) } else { *count };
+                if degrees == 0 {
+                    return Ok(Value::Null);
+                }
+                let variance = squares / degrees as f64;
+                let root = matches!(function, Deviation | DeviationPopulation);
+                Value::float(if root { variance.sqrt() } else { variance })
+            }
+        })
+    }
+}
+
+/// A number as a float.
+fn number(value: &Value) -> f64 {
+    match value {
+        Value::Integer(n) => *n as f64,
+        Value::Float(x) => *x,
+        other => unreachable!("{other:?} is no number"),
+    }
+}

@@ -1,0 +1,343 @@
+//! Groups of rows, by a hash table or by their order.
+//!
+//! When the hash table may not grow any more, the groups that are in it go on; the rows of others are sorted by group (in
+//! temporary files, as far as needed), and grouped by their order afterwards. The rows of a group come in the same
+//! order in either case, so that sums of floats are the same.
+
+use super::super::algebra::Aggregate;
+use super::super::error::Failure;
+use super::super::types::Value;
+use super::accumulate::Accumulator;
+use super::batch::{BATCH, Batch};
+use super::context::Memory;
+use super::evaluate::{Env, Tuple};
+use super::hash::{Key, KeyTable, Keys};
+use super::sort::{Sorted, Sorter, key_into};
+use super::{Boxed, Context, Operator, Outer};
+
+/// Values that a DISTINCT aggregate has taken, with their groups' numbers before them.
+struct Seen<'a> {
+    table: KeyTable,
+    columns: Vec<usize>,
+    /// Values that were not seen, from when there was no more room: each is taken when all groups are complete.
+    rest: Option<Sorter<'a>>,
+}
+
+/// The accumulators of numbered groups.
+struct Groups<'a> {
+    ctx: &'a Context<'a>,
+    aggregate: &'a Aggregate,
+    accumulators: Vec<Accumulator>,
+    seen: Vec<Option<Seen<'a>>>,
+    memory: Memory<'a>,
+    scratch: Vec<Value>,
+}
+
+impl<'a> Groups<'a> {
+    fn new(ctx: &'a Context<'a>, aggregate: &'a Aggregate) -> Self {
+        let seen = aggregate.calls.iter().map(|call| {
+            let width = 1 + call.args.len();
+            call.distinct.then(|| Seen { table: KeyTable::new(width), columns: (0..width).collect(), rest: None })
+        });
+        let (accumulators, scratch) = (Vec::new(), Vec::new());
+        Self { ctx, aggregate, accumulators, seen: seen.collect(), memory: Memory::new(ctx), scratch }
+    }
+
+    /// Adds a group without rows.
+    fn add_group(&mut self) {
+        self.accumulators.extend(self.aggregate.calls.iter().map(|call| Accumulator::new(call.function)));
+    }
+
+    /// About how many bytes a group takes, besides its key.
+    fn size(&self) -> usize {
+        self.aggregate.calls.len() * size_of::<Accumulator>()
+    }
+
+    /// Adds a row to a group.
+    fn add(&mut self, group: usize, row: &[Value], env: Env<'_>) -> Result<(), Failure> {
+        let row = Tuple::of(row);
+        let start = group * self.aggregate.calls.len();
+        for (nth, call) in self.aggregate.calls.iter().enumerate() {
+            if call.filter.is_some() && !env.holds(call.filter.as_ref(), row)? {
+                continue;
+            }
+            let accumulator = &mut self.accumulators[start + nth];
+            let Some(first) = call.args.first() else {
+                accumulator.add(call.function, &Value::Null, None, &mut self.memory)?;
+                continue;
+            };
+            let first = env.value(first, row)?;
+            if matches!(*first, Value::Null) {
+                continue;
+            }
+            let second = match call.args.get(1) {
+                Some(second) => Some(env.value(second, row)?),
+                None => None,
+            };
+            if let Some(seen) = &mut self.seen[nth] {
+                self.scratch.clear();
+                self.scratch.extend([Value::Integer(group as i64), first.clone().into_owned()]);
+                self.scratch.extend(second.iter().map(|second| second.clone().into_owned()));
+                let key = Key { values: &self.scratch, columns: &seen.columns };
+                let hash = key.hash();
+                if seen.table.find(hash, key).is_some() {
+                    continue;
+                }
+                if seen.rest.is_some() || !self.memory.take(KeyTable::size_of(key)) {
+                    if self.ctx.spill().is_none() {
+                        return Err(self.ctx.out_of_memory());
+                    }
+                    let width = self.scratch.len();
+                    let rest = seen.rest.get_or_insert_with(|| Sorter::new(self.ctx, width));
+                    let mut one = Batch::with_capacity(width, 1);
+                    one.push(&self.scratch);
+                    rest.add(one, |row, bytes| {
+                        for value in row {
+                            key_into(bytes, value, false, false);
+                        }
+                        Ok(())
+                    })?;
+                    continue;
+                }
+                seen.table.insert(hash, key);
+            }
+            accumulator.add(call.function, &first, second.as_deref(), &mut self.memory)?;
+        }
+        Ok(())
+    }
+
+    /// Takes the DISTINCT values that were left, when all rows have been added.
+    fn complete(&mut self) -> Result<(), Failure> {
+        for (nth, call) in self.aggregate.calls.iter().enumerate() {
+            let Some(rest) = self.seen[nth].as_mut().and_then(|seen| seen.rest.take()) else { continue };
+            let mut sorted = rest.finish()?;
+            let (mut last, mut key) = (Vec::new(), Vec::new());
+            let mut row = Batch::new(1 + call.args.len());
+            while sorted.next(&mut row, &mut key)? {
+                self.ctx.step(1)?;
+                if key != last
+                    && let [Value::Integer(group), value, second @ ..] = row.row(0)
+                {
+                    let accumulator = &mut self.accumulators[*group as usize * self.aggregate.calls.len() + nth];
+                    accumulator.add(call.function, value, second.first(), &mut self.memory)?;
+                }
+                std::mem::swap(&mut last, &mut key);
+                key.clear();
+                row.truncate(0);
+            }
+        }
+        Ok(())
+    }
+
+    /// Appends what the aggregates give for a group.
+    fn finish(&self, group: usize, values: &mut Vec<Value>) -> Result<(), Failure> {
+        let calls = &self.aggregate.calls;
+        for (call, accumulator) in calls.iter().zip(&self.accumulators[group * calls.len()..]) {
+            values.push(accumulator.finish(call.function)?);
+        }
+        Ok(())
+    }
+
+    /// Forgets all groups.
+    fn clear(&mut self) {
+        self.accumulators.clear();
+        self.seen.iter_mut().flatten().for_each(|seen| seen.table.clear());
+        self.memory.clear();
+    }
+}
+
+/// Groups by a hash table, in the order in which they came.
+pub(super) struct HashAggregate<'a> {
+    ctx: &'a Context<'a>,
+    aggregate: &'a Aggregate,
+    input: Option<Boxed<'a>>,
+    keys: Keys<'a>,
+    table: KeyTable,
+    groups: Groups<'a>,
+    given: usize,
+    /// The groups for which there was no room.
+    rest: Option<SortedAggregate<'a>>,
+}
+
+impl<'a> HashAggregate<'a> {
+    pub fn new(ctx: &'a Context<'a>, aggregate: &'a Aggregate, input: Boxed<'a>) -> Self {
+        Self {
+            ctx,
+            aggregate,
+            input: Some(input),
+            keys: Keys::new(aggregate.groups.iter().collect()),
+            table: KeyTable::new(aggregate.groups.len()),
+            groups: Groups::new(ctx, aggregate),
+            given: 0,
+            rest: None,
+        }
+    }
+
+    fn run(&mut self, mut input: Boxed<'a>, outer: Option<&Outer<'_>>) -> Result<(), Failure> {
+        let env = Env::new(self.ctx, outer);
+        if self.aggregate.groups.is_empty() {
+            self.table.insert(0, Key { values: &[], columns: &[] });
+            self.groups.add_group();
+            while let Some(batch) = input.next(outer)? {
+                self.ctx.step(batch.len())?;
+                batch.iter().try_for_each(|row| self.groups.add(0, row, env))?;
+            }
+            return self.groups.complete();
+        }
+        let mut rest: Option<Sorter<'a>> = None;
+        let mut numbers: Vec<Option<usize>> = Vec::new();
+        while let Some(batch) = input.next(outer)? {
+            self.ctx.step(batch.len())?;
+            // The groups of all rows are found before any row is added: looking up is waiting for memory for the most part, and
+            // what does nothing else waits for several rows at once.
+            let mut left = Batch::new(batch.width());
+            numbers.clear();
+            for row in batch.iter() {
+                let key = self.keys.of(row, env)?;
+                let hash = key.hash();
+                let found = self.table.find(hash, key).or_else(|| {
+                    let size = KeyTable::size_of(key) + self.groups.size();
+                    if rest.is_some() || !left.is_empty() || !self.groups.memory.take(size) {
+                        left.push(row);
+                        return None;
+                    }
+                    self.groups.add_group();
+                    Some(self.table.insert(hash, key))
+                });
+                numbers.push(found);
+            }
+            for (row, group) in batch.iter().zip(&numbers) {
+                if let Some(group) = group {
+                    self.groups.add(*group, row, env)?;
+                }
+            }
+            if !left.is_empty() {
+                if self.ctx.spill().is_none() {
+                    return Err(self.ctx.out_of_memory());
+                }
+                let rest = rest.get_or_insert_with(|| Sorter::new(self.ctx, batch.width()));
+                let keys = &mut self.keys;
+                rest.add(left, |row, bytes| {
+                    keys.of(row, env)?.iter().for_each(|value| key_into(bytes, value, false, false));
+                    Ok(())
+                })?;
+            }
+        }
+        self.groups.complete()?;
+        if let Some(rest) = rest {
+            let sorted = Box::new(InOrder(rest.finish()?));
+            self.rest = Some(SortedAggregate::new(self.ctx, self.aggregate, sorted));
+        }
+        Ok(())
+    }
+}
+
+impl Operator for HashAggregate<'_> {
+    fn next(&mut self, outer: Option<&Outer<'_>>) -> Result<Option<Batch>, Failure> {
+        if let Some(input) = self.input.take() {
+            self.run(input, outer)?;
+        }
+        let count = BATCH.min(self.table.len() - self.given);
+        if count > 0 {
+            let mut batch = Batch::with_capacity(self.aggregate.groups.len() + self.aggregate.calls.len(), count);
+            for group in self.given..self.given + count {
+                batch.try_push_with(|values| {
+                    values.extend_from_slice(self.table.key(group));
+                    self.groups.finish(group, values)
+                })?;
+            }
+            self.given += count;
+            return Ok(Some(batch));
+        }
+        match &mut self.rest {
+            Some(rest) => {
+                self.table.clear();
+                self.given = 0;
+                self.groups.clear();
+                rest.next(outer)
+            }
+            None => Ok(None),
+        }
+    }
+}
+
+/// Rows that have been sorted.
+struct InOrder<'a>(Sorted<'a>);
+
+impl Operator for InOrder<'_> {
+    fn next(&mut self, _: Option<&Outer<'_>>) -> Result<Option<Batch>, Failure> {
+        self.0.next_batch(BATCH)
+    }
+}
+
+/// Groups whose rows come one after the other.
+pub(super) struct SortedAggregate<'a> {
+    ctx: &'a Context<'a>,
+    aggregate: &'a Aggregate,
+    input: Boxed<'a>,
+    keys: Keys<'a>,
+    /// The key of the group at hand.
+    current: KeyTable,
+    groups: Groups<'a>,
+    done: bool,
+}
+
+impl<'a> SortedAggregate<'a> {
+    pub fn new(ctx: &'a Context<'a>, aggregate: &'a Aggregate, input: Boxed<'a>) -> Self {
+        Self {
+            ctx,
+            aggregate,
+            input,
+            keys: Keys::new(aggregate.groups.iter().collect()),
+            current: KeyTable::new(aggregate.groups.len()),
+            groups: Groups::new(ctx, aggregate),
+            done: false,
+        }
+    }
+
+    /// Gives the group at hand, if there is one.
+    fn give(current: &mut KeyTable, groups: &mut Groups<'_>, batch: &mut Batch) -> Result<(), Failure> {
+        if current.len() > 0 {
+            groups.complete()?;
+            batch.try_push_with(|values| {
+                values.extend_from_slice(current.key(0));
+                groups.finish(0, values)
+            })?;
+            current.clear();
+            groups.clear();
+        }
+        Ok(())
+    }
+}
+
+impl Operator for SortedAggregate<'_> {
+    fn next(&mut self, outer: Option<&Outer<'_>>) -> Result<Option<Batch>, Failure> {
+        let env = Env::new(self.ctx, outer);
+        let mut batch = Batch::new(self.aggregate.groups.len() + self.aggregate.calls.len());
+        while !self.done && batch.len() < BATCH {
+            let input = self.input.next(outer)?;
+            if input.is_none() && self.current.len() == 0 && self.aggregate.groups.is_empty() {
+                // The group of no rows.
+                self.current.insert(0, Key { values: &[], columns: &[] });
+                self.groups.add_group();
+            }
+            let Some(input) = input else {
+                self.done = true;
+                Self::give(&mut self.current, &mut self.groups, &mut batch)?;
+                break;
+            };
+            self.ctx.step(input.len())?;
+            for row in input.iter() {
+                let key = self.keys.of(row, env)?;
+                let hash = key.hash();
+                if self.current.find(hash, key).is_none() {
+                    Self::give(&mut self.current, &mut self.groups, &mut batch)?;
+                    self.current.insert(hash, key);
+                    self.groups.add_group();
+                }
+                self.groups.add(0, row, env)?;
+            }
+        }
+        Ok((!batch.is_empty()).then_some(batch))
+    }
+}

@@ -1,0 +1,185 @@
+//! Hash tables over values. They only find: what comes out of them comes in the order that it went in.
+
+use std::hash::{BuildHasherDefault, Hasher};
+
+use hashbrown::HashTable;
+
+use super::super::types::Value;
+use super::arithmetic::same;
+use super::evaluate::{Env, Tuple};
+use crate::sql::algebra::Expr;
+use crate::sql::error::Failure;
+
+/// Mixes a number into a hash: the two halves of a product with an odd number.
+#[inline]
+fn mix(hash: u64, n: u64) -> u64 {
+    let product = u128::from(hash ^ n) * 0x9e37_79b9_7f4a_7c15;
+    (product as u64) ^ (product >> 64) as u64
+}
+
+#[inline]
+fn hash_value(hash: u64, value: &Value) -> u64 {
+    match value {
+        Value::Integer(n) => mix(hash, *n as u64),
+        Value::Null => mix(hash, 0x6e75_6c6c),
+        Value::Boolean(b) => mix(hash, 0x626f_6f6c + u64::from(*b)),
+        // A float that is an integer is equal to it.
+        Value::Float(x) if *x == (*x as i64) as f64 && *x < 9_223_372_036_854_775_808.0 => mix(hash, *x as i64 as u64),
+        Value::Float(x) => mix(hash, if x.is_nan() { 0x006e_616e } else { x.to_bits().rotate_left(17) }),
+        Value::Text(text) => {
+            let (words, rest) = text.as_bytes().as_chunks::<8>();
+            let hash =
+                words.iter().fold(mix(hash, text.len() as u64), |hash, word| mix(hash, u64::from_le_bytes(*word)));
+            let mut last = [0; 8];
+            last[..rest.len()].copy_from_slice(rest);
+            mix(hash, u64::from_le_bytes(last))
+        }
+    }
+}
+
+/// The hash of some columns of a row: equal for values that are the same.
+#[inline]
+pub(super) fn hash(row: &[Value], columns: &[usize]) -> u64 {
+    columns.iter().fold(0x243f_6a88_85a3_08d3, |hash, &column| hash_value(hash, &row[column]))
+}
+
+/// A hasher of addresses.
+#[derive(Default)]
+pub(super) struct AddressHasher(u64);
+
+impl Hasher for AddressHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.0 = mix(self.0, u64::from(byte));
+        }
+    }
+
+    fn write_usize(&mut self, n: usize) {
+        self.0 = mix(self.0, n as u64);
+    }
+}
+
+/// A map that is looked up by address.
+pub(super) type AddressMap<V> = hashbrown::HashMap<usize, V, BuildHasherDefault<AddressHasher>>;
+
+/// Expressions that make a key of a row. Where all are columns, nothing is copied to look the key up.
+pub(super) struct Keys<'a> {
+    exprs: Vec<&'a Expr>,
+    /// The columns of the row, or of the values that were computed.
+    columns: Vec<usize>,
+    computed: Option<Vec<Value>>,
+}
+
+impl<'a> Keys<'a> {
+    pub fn new(exprs: Vec<&'a Expr>) -> Self {
+        let columns: Option<Vec<usize>> =
+            exprs.iter().map(|expr| if let Expr::Column(column) = expr { Some(*column) } else { None }).collect();
+        match columns {
+            Some(columns) => Self { exprs, columns, computed: None },
+            None => Self { columns: (0..exprs.len()).collect(), exprs, computed: Some(Vec::new()) },
+        }
+    }
+
+    /// The key of a row, as columns of some values.
+    #[inline]
+    pub fn of<'r>(&'r mut self, row: &'r [Value], env: Env<'_>) -> Result<Key<'r>, Failure> {
+        let Some(computed) = &mut self.computed else { return Ok(Key { values: row, columns: &self.columns }) };
+        computed.clear();
+        for expr in &self.exprs {
+            computed.push(env.evaluate(expr, Tuple::of(row))?);
+        }
+        Ok(Key { values: computed, columns: &self.columns })
+    }
+}
+
+/// A key: some columns of some values.
+#[derive(Clone, Copy)]
+pub(super) struct Key<'r> {
+    pub values: &'r [Value],
+    pub columns: &'r [usize],
+}
+
+impl<'r> Key<'r> {
+    #[inline]
+    pub fn hash(self) -> u64 {
+        hash(self.values, self.columns)
+    }
+
+    /// The values.
+    pub fn iter(self) -> impl Iterator<Item = &'r Value> {
+        self.columns.iter().map(move |&column| &self.values[column])
+    }
+
+    /// Whether it can be equal to another one.
+    #[inline]
+    pub fn is_comparable(self) -> bool {
+        self.iter().all(|value| match value {
+            Value::Null => false,
+            Value::Float(x) => !x.is_nan(),
+            _ => true,
+        })
+    }
+}
+
+/// Distinct keys of one width, numbered from 0 in the order in which they came.
+#[derive(Default)]
+pub(super) struct KeyTable {
+    width: usize,
+    values: Vec<Value>,
+    hashes: Vec<u64>,
+    /// The numbers, and a part of their hashes, so that most others are passed over without a look at the key.
+    table: HashTable<(u32, u32)>,
+}
+
+impl KeyTable {
+    pub fn new(width: usize) -> Self {
+        Self { width, ..Self::default() }
+    }
+
+    pub fn len(&self) -> usize {
+        self.hashes.len()
+    }
+
+    /// About how many bytes a key takes.
+    pub fn size_of(key: Key<'_>) -> usize {
+        let texts = key.iter().map(|value| if let Value::Text(text) = value { text.len() } else { 0 });
+        24 + size_of::<Value>() * key.columns.len() + texts.sum::<usize>()
+    }
+
+    /// A key by its number.
+    pub fn key(&self, number: usize) -> &[Value] {
+        &self.values[number * self.width..(number + 1) * self.width]
+    }
+
+    /// The number of a key.
+    #[inline]
+    pub fn find(&self, hash: u64, key: Key<'_>) -> Option<usize> {
+        let equal = |&(number, part): &(u32, u32)| {
+            part == (hash >> 16) as u32 && self.key(number as usize).iter().zip(key.iter()).all(|(a, b)| same(a, b))
+        };
+        self.table.find(hash, equal).map(|(number, _)| *number as usize)
+    }
+
+    /// Adds a key that is not there, and gives its number.
+    pub fn insert(&mut self, hash: u64, key: Key<'_>) -> usize {
+        let number = self.hashes.len();
+        self.values.extend(key.iter().cloned());
+        self.hashes.push(hash);
+        let hashes = &self.hashes;
+        let entry = u32::try_from(number).expect("memory is limited to fewer keys");
+        let entry = (entry, (hash >> 16) as u32);
+        self.table.insert_unique(hash, entry, |&(number, _)| hashes[number as usize]);
+        number
+    }
+
+    /// Forgets all keys.
+    pub fn clear(&mut self) {
+        self.values.clear();
+        self.hashes.clear();
+        self.table.clear();
+    }
+}

@@ -1,0 +1,406 @@
+//! Sorting: by keys of bytes that compare as the order says, in memory or in runs that are merged (external merge sort;
+//! Knuth, volume 3, section 5.4).
+//!
+//! Rows that are equal in the order keep theirs: in memory by their numbers, and between runs by the runs'.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::rc::Rc;
+
+use super::super::algebra::{Expr, SortKey};
+use super::super::error::{Failure, SqlState};
+use super::super::types::Value;
+use super::batch::{BATCH, Batch};
+use super::context::Memory;
+use super::evaluate::{Env, Tuple};
+use super::row::count;
+use super::spill::{File, Reader, Writer, row_from, row_into};
+use super::{Boxed, Context, Operator, Outer};
+
+/// Appends a value so that bytes compare as an order says. Numbers compare by value, whether integer or float; NaN comes
+/// after all numbers.
+pub(super) fn key_into(bytes: &mut Vec<u8>, value: &Value, descending: bool, nulls_first: bool) {
+    let start = bytes.len();
+    match value {
+        Value::Null => {
+            bytes.push(if nulls_first { 0x00 } else { 0xff });
+            return;
+        }
+        Value::Boolean(b) => bytes.push(0x10 + u8::from(*b)),
+        // The nearest float, and what is missing to the integer, at most half of the distance between floats.
+        Value::Integer(n) => {
+            let near = *n as f64;
+            number_into(bytes, near, (i128::from(*n) - near as i128) as i16);
+        }
+        Value::Float(x) if x.is_nan() => bytes.push(0x21),
+        Value::Float(x) => number_into(bytes, *x, 0),
+        Value::Text(text) => {
+            bytes.push(0x40);
+            let mut rest = text.as_bytes();
+            while let Some(position) = rest.iter().position(|&byte| byte <= 1) {
+                bytes.extend_from_slice(&rest[..position]);
+                bytes.extend_from_slice(&[1, rest[position] + 1]);
+                rest = &rest[position + 1..];
+            }
+            bytes.extend_from_slice(rest);
+            bytes.push(0);
+        }
+    }
+    if descending {
+        for byte in &mut bytes[start..] {
+            *byte = !*byte;
+        }
+    }
+}
+
+fn number_into(bytes: &mut Vec<u8>, x: f64, rest: i16) {
+    let bits = if x == 0.0 { 0 } else { x.to_bits() };
+    let ordered = if bits >> 63 == 1 { !bits } else { bits | 1 << 63 };
+    let mut encoded = [0x20; 11];
+    encoded[1..9].copy_from_slice(&ordered.to_be_bytes());
+    encoded[9..].copy_from_slice(&((rest as u16) ^ 0x8000).to_be_bytes());
+    bytes.extend_from_slice(&encoded);
+}
+
+/// A row by its key, of which some bytes stand here when it is sorted: the first ones after those that all keys share.
+#[derive(Clone, Copy)]
+struct Entry {
+    prefix: u64,
+    start: usize,
+    length: u32,
+    row: u32,
+}
+
+/// The most files that are merged at once.
+const FAN_IN: usize = 64;
+
+/// Sorts rows by keys of bytes.
+pub(super) struct Sorter<'a> {
+    ctx: &'a Context<'a>,
+    memory: Memory<'a>,
+    width: usize,
+    rows: Batch,
+    keys: Vec<u8>,
+    entries: Vec<Entry>,
+    runs: Vec<File>,
+}
+
+impl<'a> Sorter<'a> {
+    pub fn new(ctx: &'a Context<'a>, width: usize) -> Self {
+        let (keys, entries, runs) = Default::default();
+        Self { ctx, memory: Memory::new(ctx), width, rows: Batch::new(width), keys, entries, runs }
+    }
+
+    /// Adds rows, whose keys `key` appends to the bytes that it is given.
+    pub fn add(
+        &mut self,
+        batch: Batch,
+        mut key: impl FnMut(&[Value], &mut Vec<u8>) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        self.ctx.step(batch.len())?;
+        let before = self.keys.len();
+        for (nth, row) in batch.iter().enumerate() {
+            let start = self.keys.len();
+            key(row, &mut self.keys)?;
+            let (start, length) = (start, (self.keys.len() - start) as u32);
+            let row = u32::try_from(self.rows.len() + nth).map_err(|_| self.ctx.out_of_memory())?;
+            self.entries.push(Entry { prefix: 0, start, length, row });
+        }
+        let size = batch.size() + self.keys.len() - before + batch.len() * size_of::<Entry>();
+        self.rows.append(batch);
+        if self.memory.take(size) { Ok(()) } else { self.write_run() }
+    }
+
+    fn sort(&mut self) {
+        let keys = &self.keys;
+        let key = |entry: &Entry| &keys[entry.start..entry.start + entry.length as usize];
+        let Some(first) = self.entries.first().map(key) else { return };
+        // What all keys begin with says nothing. Keys of which no more than the prefix follows need no other look.
+        let common = self.entries.iter().fold(first.len(), |common, entry| {
+            first[..common].iter().zip(key(entry)).take_while(|(a, b)| a == b).count()
+        });
+        for entry in &mut self.entries {
+            entry.prefix = prefix(&keys[entry.start + common..entry.start + entry.length as usize]);
+        }
+        let skipped = common + 8;
+        self.entries.sort_unstable_by(|a, b| {
+            a.prefix.cmp(&b.prefix).then_with(|| {
+                if a.length as usize > skipped && b.length as usize > skipped {
+                    key(a)[skipped..].cmp(&key(b)[skipped..]).then(a.row.cmp(&b.row))
+                } else {
+                    // Neither is the start of the other, so both end within the prefix and are equal.
+                    a.row.cmp(&b.row)
+                }
+            })
+        });
+    }
+
+    fn write_run(&mut self) -> Result<(), Failure> {
+        self.sort();
+        let mut writer = Writer::new(self.ctx)?;
+        for entry in &self.entries {
+            let key = &self.keys[entry.start..entry.start + entry.length as usize];
+            writer
+                .write(|bytes| record_into(bytes, key, |bytes| row_into(bytes, self.rows.row(entry.row as usize))))?;
+        }
+        self.runs.push(writer.finish()?);
+        (self.rows, self.keys, self.entries) = (Batch::new(self.width), Vec::new(), Vec::new());
+        self.memory.clear();
+        Ok(())
+    }
+
+    /// Keeps only the first rows of those that are here.
+    fn keep_first(&mut self, count: usize) {
+        self.sort();
+        self.entries.truncate(count);
+        let mut rows = Batch::with_capacity(self.width, count);
+        let mut keys = Vec::new();
+        for (number, entry) in self.entries.iter_mut().enumerate() {
+            let start = keys.len();
+            keys.extend_from_slice(&self.keys[entry.start..entry.start + entry.length as usize]);
+            rows.extend(self.rows.row_mut(entry.row as usize).iter_mut().map(take));
+            (entry.start, entry.row) = (start, number as u32);
+        }
+        (self.rows, self.keys) = (rows, keys);
+        self.memory.clear();
+        // What is kept fitted before.
+        self.memory.take(self.rows.size() + self.keys.len() + self.entries.len() * size_of::<Entry>());
+    }
+
+    /// The rows in order.
+    pub fn finish(mut self) -> Result<Sorted<'a>, Failure> {
+        if self.runs.is_empty() {
+            self.sort();
+            return Ok(Sorted::Memory { sorter: self, next: 0 });
+        }
+        if !self.entries.is_empty() {
+            self.write_run()?;
+        }
+        let mut runs = std::mem::take(&mut self.runs);
+        while runs.len() > FAN_IN {
+            let mut merged = Vec::new();
+            let mut rest = runs.into_iter().peekable();
+            while rest.peek().is_some() {
+                let mut merge = Merge::new(rest.by_ref().take(FAN_IN), self.width)?;
+                let mut writer = Writer::new(self.ctx)?;
+                while merge.advance()? {
+                    self.ctx.step(1)?;
+                    let head = &merge.current;
+                    writer.write(|bytes| record_into(bytes, &head.key, |bytes| bytes.extend_from_slice(&head.row)))?;
+                }
+                merged.push(writer.finish()?);
+            }
+            runs = merged;
+        }
+        Ok(Sorted::Merged(Merge::new(runs.into_iter(), self.width)?))
+    }
+}
+
+fn prefix(key: &[u8]) -> u64 {
+    if let Some(first) = key.first_chunk::<8>() {
+        return u64::from_be_bytes(*first);
+    }
+    let mut first = [0; 8];
+    first[..key.len()].copy_from_slice(key);
+    u64::from_be_bytes(first)
+}
+
+fn take(value: &mut Value) -> Value {
+    std::mem::replace(value, Value::Null)
+}
+
+/// A record of a run: the key with its length, then the row.
+fn record_into(bytes: &mut Vec<u8>, key: &[u8], row: impl FnOnce(&mut Vec<u8>)) {
+    bytes.extend_from_slice(&(key.len() as u32).to_le_bytes());
+    bytes.extend_from_slice(key);
+    row(bytes);
+}
+
+/// Rows in order.
+pub(super) enum Sorted<'a> {
+    Memory { sorter: Sorter<'a>, next: usize },
+    Merged(Merge),
+}
+
+impl Sorted<'_> {
+    /// Appends the next row to a batch, and its key to some bytes, if there is one.
+    pub fn next(&mut self, batch: &mut Batch, key: &mut Vec<u8>) -> Result<bool, Failure> {
+        match self {
+            Self::Memory { sorter, next } => {
+                let Some(entry) = sorter.entries.get(*next) else { return Ok(false) };
+                *next += 1;
+                key.extend_from_slice(&sorter.keys[entry.start..entry.start + entry.length as usize]);
+                batch.extend(sorter.rows.row_mut(entry.row as usize).iter_mut().map(take));
+                Ok(true)
+            }
+            Self::Merged(merge) => {
+                if !merge.advance()? {
+                    return Ok(false);
+                }
+                key.extend_from_slice(&merge.current.key);
+                batch.try_push_with(|values| row_from(&merge.current.row, values))?;
+                Ok(true)
+            }
+        }
+    }
+
+    /// The next rows, at most some; `None` when there are no more.
+    pub fn next_batch(&mut self, most: usize) -> Result<Option<Batch>, Failure> {
+        let batch = match self {
+            Self::Memory { sorter, next } => {
+                let entries = &sorter.entries[*next..sorter.entries.len().min(next.saturating_add(most))];
+                *next += entries.len();
+                let mut batch = Batch::with_capacity(sorter.width, entries.len());
+                for entry in entries {
+                    batch.extend(sorter.rows.row_mut(entry.row as usize).iter_mut().map(take));
+                }
+                batch
+            }
+            Self::Merged(merge) => {
+                let mut batch = Batch::new(merge.width);
+                while batch.len() < most && merge.advance()? {
+                    batch.try_push_with(|values| row_from(&merge.current.row, values))?;
+                }
+                batch
+            }
+        };
+        Ok((!batch.is_empty()).then_some(batch))
+    }
+}
+
+/// The first record of a run that was not given yet.
+#[derive(Default, PartialEq, Eq, PartialOrd, Ord)]
+struct Head {
+    key: Vec<u8>,
+    run: usize,
+    row: Vec<u8>,
+}
+
+/// Runs that are merged. The earlier run comes first where keys are equal.
+pub(super) struct Merge {
+    width: usize,
+    readers: Vec<Reader>,
+    heads: BinaryHeap<Reverse<Head>>,
+    current: Head,
+    started: bool,
+}
+
+impl Merge {
+    fn new(runs: impl Iterator<Item = File>, width: usize) -> Result<Self, Failure> {
+        let readers: Vec<Reader> = runs.map(|file| Reader::new(Rc::new(file))).collect();
+        let mut merge = Self { width, readers, heads: BinaryHeap::new(), current: Head::default(), started: false };
+        for run in 0..merge.readers.len() {
+            merge.current.run = run;
+            if merge.refill()? {
+                let head = std::mem::take(&mut merge.current);
+                merge.heads.push(Reverse(head));
+            }
+        }
+        Ok(merge)
+    }
+
+    /// Reads the next record of the current head's run into it.
+    fn refill(&mut self) -> Result<bool, Failure> {
+        let Some(record) = self.readers[self.current.run].next()? else { return Ok(false) };
+        let (length, rest) = record.split_first_chunk::<4>().expect("a record begins with the length of its key");
+        let (key, row) = rest.split_at(u32::from_le_bytes(*length) as usize);
+        self.current.key.clear();
+        self.current.key.extend_from_slice(key);
+        self.current.row.clear();
+        self.current.row.extend_from_slice(row);
+        Ok(true)
+    }
+
+    /// Makes the next record in order the current one.
+    fn advance(&mut self) -> Result<bool, Failure> {
+        if self.started && self.refill()? {
+            let head = std::mem::take(&mut self.current);
+            self.heads.push(Reverse(head));
+        }
+        let head = self.heads.pop();
+        self.started = head.is_some();
+        if let Some(Reverse(head)) = head {
+            self.current = head;
+        }
+        Ok(self.started)
+    }
+}
+
+/// The rows in an order.
+pub(super) struct Sort<'a> {
+    ctx: &'a Context<'a>,
+    input: Boxed<'a>,
+    keys: &'a [SortKey],
+    first: Option<&'a Expr>,
+    width: usize,
+    sorted: Option<(Sorted<'a>, usize)>,
+}
+
+impl<'a> Sort<'a> {
+    pub fn new(
+        ctx: &'a Context<'a>,
+        input: Boxed<'a>,
+        keys: &'a [SortKey],
+        first: Option<&'a Expr>,
+        width: usize,
+    ) -> Self {
+        Self { ctx, input, keys, first, width, sorted: None }
+    }
+
+    fn sort(&mut self, outer: Option<&Outer<'_>>) -> Result<(Sorted<'a>, usize), Failure> {
+        let env = Env::new(self.ctx, outer);
+        let first = self.first.map(|first| count(first, env, SqlState::INVALID_LIMIT)).transpose()?.flatten();
+        let first = first.unwrap_or(usize::MAX);
+        let mut sorter = Sorter::new(self.ctx, self.width);
+        if first == 0 {
+            return Ok((sorter.finish()?, 0));
+        }
+        // Of more than these, the first ones are taken from time to time.
+        let most = first.saturating_mul(2).max(2 * BATCH);
+        // The key of the last row that can still be among the first ones.
+        let mut last: Option<Vec<u8>> = None;
+        while let Some(mut batch) = self.input.next(outer)? {
+            let order = |row: &[Value], bytes: &mut Vec<u8>| {
+                for key in self.keys {
+                    let value = env.value(&key.expr, Tuple::of(row))?;
+                    key_into(bytes, &value, key.descending, key.nulls_first);
+                }
+                Ok(())
+            };
+            if let Some(last) = &last {
+                let mut bytes = Vec::new();
+                self.ctx.step(batch.len())?;
+                batch.try_retain(|row| {
+                    bytes.clear();
+                    order(row, &mut bytes)?;
+                    // A later row that is equal to the last comes after it.
+                    Ok::<_, Failure>(bytes < *last)
+                })?;
+                if batch.is_empty() {
+                    continue;
+                }
+            }
+            sorter.add(batch, order)?;
+            if sorter.entries.len() > most && sorter.runs.is_empty() {
+                sorter.keep_first(first);
+                last = sorter.entries.last().map(|entry| sorter.keys[entry.start..].to_vec());
+            }
+        }
+        Ok((sorter.finish()?, first))
+    }
+}
+
+impl Operator for Sort<'_> {
+    fn next(&mut self, outer: Option<&Outer<'_>>) -> Result<Option<Batch>, Failure> {
+        if self.sorted.is_none() {
+            self.sorted = Some(self.sort(outer)?);
+        }
+        let Some((sorted, left)) = &mut self.sorted else { return Ok(None) };
+        if *left == 0 {
+            return Ok(None);
+        }
+        let batch = sorted.next_batch(BATCH.min(*left))?;
+        *left -= batch.as_ref().map_or(0, Batch::len);
+        Ok(batch)
+    }
+}
