@@ -1,7 +1,9 @@
 //! Hands what clients saw to the checkers that fit the workload.
 
 use crate::recorder::Recorder;
-use crate::scenario::{Scenario, Workload};
+use crate::scenario::Scenario;
+use crate::scripts;
+use crate::work::{Isolation, Workload};
 use crate::workload::{FinalRead, first_value};
 use checkers::history::{History, Operation};
 use checkers::linearizability::register::{Op, Register, Ret};
@@ -72,21 +74,60 @@ pub fn judge(scenario: &Scenario, recorder: &Recorder, final_read: Option<&Final
             let total = i64::from(accounts) * balance;
             results.push(CheckResult::new("bank", bank::check(&recorder.views(), total)));
         }
-        Workload::Append { .. } => results.push(CheckResult::new("append", lists(&history))),
+        Workload::Append { .. } => {
+            let lists = level(&history, "append", Level::StrongSnapshotIsolation, false);
+            results.push(CheckResult::new("append", lists));
+        }
+        Workload::WriteSkew { .. } | Workload::LongFork { .. } | Workload::TimeTravel { .. } | Workload::Ddl { .. } => {
+            let demanded = demanded(&scenario.workload);
+            results.push(CheckResult::new("isolation", level(&history, "isolation", demanded, true)));
+        }
+        Workload::Unique { .. } | Workload::ForeignKey { .. } | Workload::Index { .. } | Workload::Sql {} => {}
     }
-    results.push(CheckResult::new("snapshot", versions::check(&history.transactions, versions::Options::default())));
-    if let Some(FinalRead { snapshot, values, lists }) = final_read {
+    if matches!(
+        scenario.workload,
+        Workload::Unique { .. } | Workload::ForeignKey { .. } | Workload::Index { .. } | Workload::Ddl { .. }
+    ) {
+        results.push(rules(recorder));
+    }
+    if scenario.workload == (Workload::Sql {}) {
+        results.push(CheckResult::new("sql", scripts::check(recorder, final_read)));
+        return results;
+    }
+    let options = versions::Options::of(demanded(&scenario.workload)).expect("positions decide it");
+    results.push(CheckResult::new("snapshot", versions::check(&history.transactions, options)));
+    if let Some(FinalRead { snapshot, values, lists, tables: _ }) = final_read {
         results
             .push(CheckResult::new("durability", durability::check(&history.transactions, values, lists, *snapshot)));
     }
     results
 }
 
-/// Lists were read and appended to under strong snapshot isolation, whatever the database says of commit positions.
-fn lists(history: &History) -> checkers::Verdict {
-    let level = Level::StrongSnapshotIsolation;
-    let options = Options { levels: vec![level], positions: false, ..Options::default() };
-    transactions::judge(history, &options).verdict("append", history, level)
+/// The level that transactions must have.
+fn demanded(workload: &Workload) -> Level {
+    match workload {
+        Workload::WriteSkew { isolation: Isolation::Serializable, .. } => Level::StrictSerializable,
+        _ => Level::StrongSnapshotIsolation,
+    }
+}
+
+/// Transactions had a level; with or without what the database says of commit positions.
+fn level(history: &History, checker: &'static str, level: Level, positions: bool) -> checkers::Verdict {
+    let options = Options { levels: vec![level], positions, ..Options::default() };
+    transactions::judge(history, &options).verdict(checker, history, level)
+}
+
+/// The rules of the workload held.
+fn rules(recorder: &Recorder) -> CheckResult {
+    let verdict = match recorder.findings.first() {
+        None => Verdict::Pass,
+        Some(first) => {
+            let alike = recorder.findings.iter().filter(|finding| finding.anomaly == first.anomaly);
+            let evidence = alike.take(SHOWN).map(ToString::to_string).collect();
+            Verdict::Fail { anomaly: first.anomaly.to_owned(), evidence }
+        }
+    };
+    CheckResult { checker: "rules", verdict, comparisons: recorder.compared }
 }
 
 /// No client got an answer that no right database gives.

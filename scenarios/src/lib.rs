@@ -16,9 +16,11 @@ mod judge;
 mod recorder;
 mod renumber;
 mod scenario;
+mod scripts;
 pub mod streams;
 mod summary;
 mod validate;
+mod work;
 mod workload;
 
 pub use client::{Client, Executed, Failure};
@@ -28,8 +30,11 @@ pub use fault::{Fault, FaultKind, Partition, Side, Target, When};
 pub use judge::{CheckResult, Verdict, judge};
 pub use recorder::{Recorder, Stats, Told};
 pub use scenario::{
-    ClientProgram, Clock, DiskOptions, EngineOptions, FaultsMode, Latency, MicroOperation, Mode, NetworkOptions,
-    Operation, Scenario, Step, StorageOptions, Workload, WorkloadKind,
+    Clock, DiskOptions, EngineOptions, FaultsMode, Latency, Mode, NetworkOptions, Scenario, StorageOptions,
 };
 pub use validate::{Error, MAX_CLIENTS, MAX_NODES, MAX_STEPS};
+pub use work::{
+    ClientProgram, Isolation, MicroOperation, Number, OnDelete, Operation, RowOperation, SchemaChange, Step, Way,
+    Workload, WorkloadKind,
+};
 pub use workload::{FinalRead, Setup, SetupError, run_client, run_final, run_setup};

@@ -6,6 +6,7 @@
 
 use checkers::history::{Micro, Operation, Outcome, Transaction};
 use checkers::linearizability::register::{Op, Ret};
+use engine::sql::{Error, Output};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -14,6 +15,12 @@ use std::fmt;
 pub struct Recorder {
     pub(crate) attempts: Vec<Attempt>,
     pub(crate) surprises: Vec<Surprise>,
+    /// What breaks a rule of the workload's.
+    pub(crate) findings: Vec<Finding>,
+    /// How often such a rule was looked at.
+    pub(crate) compared: u64,
+    /// Scripts, in the order of each client.
+    pub(crate) scripts: Vec<Script>,
 }
 
 /// One operation from invocation to completion: a transaction, whose statements may be many or one.
@@ -63,6 +70,29 @@ pub(crate) struct Surprise {
     pub(crate) what: String,
 }
 
+/// A rule that what was read breaks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Finding {
+    /// Its name, like `orphan`.
+    pub(crate) anomaly: &'static str,
+    pub(crate) client: u64,
+    /// In nanoseconds.
+    pub(crate) at: u64,
+    pub(crate) what: String,
+}
+
+/// Statements that a client ran, and what came of them.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Script {
+    pub(crate) client: u64,
+    /// In nanoseconds.
+    pub(crate) at: u64,
+    pub(crate) statements: Vec<String>,
+    /// The answer to each statement; nothing when it is unknown whether they happened. What certainly did not happen is
+    /// not on record.
+    pub(crate) answers: Option<Vec<Result<Output, Error>>>,
+}
+
 /// How operations ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
@@ -90,6 +120,9 @@ impl Recorder {
     pub fn merge(&mut self, other: Self) {
         self.attempts.extend(other.attempts);
         self.surprises.extend(other.surprises);
+        self.findings.extend(other.findings);
+        self.compared += other.compared;
+        self.scripts.extend(other.scripts);
     }
 
     /// The transactions as the checkers take them, by the time of invocation.
@@ -243,6 +276,13 @@ impl Stats {
                 *count += more;
             }
         }
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { anomaly: _, client, at, what } = self;
+        write!(f, "client {client} at {}.{:03} ms: {what}", at / 1_000_000, at / 1_000 % 1_000)
     }
 }
 

@@ -1,7 +1,8 @@
 //! Says what was drawn, for people.
 
 use crate::fault::{FaultKind, Us};
-use crate::scenario::{Latency, Mode, Scenario, StorageOptions, Workload};
+use crate::scenario::{Latency, Mode, Scenario, StorageOptions};
+use crate::work::{Isolation, OnDelete, Workload};
 use std::collections::BTreeMap;
 
 impl Scenario {
@@ -28,6 +29,27 @@ impl Scenario {
                 format!("{accounts} accounts with {balance} each, and money moving between them")
             }
             Workload::Append { lists } => format!("{lists} lists, appended to and read by transactions"),
+            Workload::WriteSkew { keys, isolation } => {
+                let isolation = match isolation {
+                    Isolation::Snapshot => "under snapshot isolation, which allows write skew",
+                    Isolation::Serializable => "under serializable isolation",
+                };
+                format!("{keys} rows, of which transactions read two and write one, {isolation}")
+            }
+            Workload::LongFork { keys } => format!("{keys} rows, written alone and read together"),
+            Workload::TimeTravel { keys } => format!("{keys} rows, read as of earlier positions"),
+            Workload::Unique { names } => format!("{names} names, each with one owner at most"),
+            Workload::ForeignKey { parents, children, on_delete } => {
+                let action = match on_delete {
+                    OnDelete::NoAction => "hold on to them",
+                    OnDelete::Cascade => "go with them",
+                    OnDelete::SetNull => "stay without them",
+                };
+                format!("{parents} parents, and {children} children that {action}")
+            }
+            Workload::Index { items, buckets } => format!("{items} items in {buckets} buckets, found by an index"),
+            Workload::Ddl { keys } => format!("{keys} rows, while their table changes"),
+            Workload::Sql {} => "scripts on each client's own tables, with the answers of one process".to_owned(),
         };
         format!("{}: {data}", self.name())
     }

@@ -4,10 +4,8 @@
 
 use crate::fate::{End, Fate, MessageFate};
 use crate::fault::{Fault, FaultKind, Partition, Side, When};
-use crate::scenario::{
-    ClientProgram, DiskOptions, EngineOptions, Latency, MicroOperation, NetworkOptions, Operation, Scenario,
-    StorageOptions, Workload,
-};
+use crate::scenario::{DiskOptions, EngineOptions, Latency, NetworkOptions, Scenario, StorageOptions};
+use crate::work::{ClientProgram, Number, Operation, RowOperation, Workload};
 use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
@@ -48,6 +46,8 @@ const MAX_KEYS: u32 = 100_000;
 const MAX_STEPS_PER_CLIENT: usize = 100_000;
 const MAX_CONFLICT_RETRIES: u32 = 5;
 const MAX_MICRO_OPERATIONS: usize = 64;
+/// The longest statement of a script, in bytes.
+const MAX_STATEMENT: usize = 100_000;
 
 impl Scenario {
     /// Reads a scenario from JSON and validates it.
@@ -76,13 +76,12 @@ impl Scenario {
         within("safety_us", self.safety_us, 1..=DAY_US)?;
         within("liveness_us", self.liveness_us, 1..=DAY_US)?;
         within("conflict_retries", self.conflict_retries, 0..=MAX_CONFLICT_RETRIES)?;
-        match self.workload {
-            Workload::Register { keys } => within("workload.register.keys", keys, 1..=MAX_KEYS)?,
-            Workload::Bank { accounts, balance } => {
-                within("workload.bank.accounts", accounts, 1..=MAX_KEYS)?;
-                within("workload.bank.balance", balance, 0..=1_000_000_000)?;
-            }
-            Workload::Append { lists } => within("workload.append.lists", lists, 1..=MAX_KEYS)?,
+        let kind = self.workload.kind().name().replace('-', "_");
+        for (number, count) in self.workload.numbers() {
+            within(&format!("workload.{kind}.{}", number.field), count, 1..=MAX_KEYS)?;
+        }
+        if let Workload::Bank { balance, .. } = self.workload {
+            within("workload.bank.balance", balance, 0..=1_000_000_000)?;
         }
         self.validate_clients()?;
         within("faults.length", self.faults.len(), 0..=MAX_FAULTS)?;
@@ -126,45 +125,56 @@ impl Scenario {
 
 impl Workload {
     fn accepts(&self, operation: &Operation) -> Result<(), String> {
-        if operation.workload() != self.kind() {
+        if !operation.fits(self.kind()) {
             return Err(format!("{:?} is no operation of {}", operation.name(), self.kind()));
         }
-        let (what, count) = match *self {
-            Self::Register { keys } => ("key", keys),
-            Self::Bank { accounts, .. } => ("account", accounts),
-            Self::Append { lists } => ("list", lists),
+        let numbers = self.numbers();
+        let mut known = Ok(());
+        let mut check = |kind: usize, number: &mut u32| {
+            let (Number { one, .. }, count) = numbers[kind];
+            if *number >= count && known.is_ok() {
+                known = Err(format!("{one} {number} is not one of the {count}, which count from 0"));
+            }
         };
-        let known = |id: u32| {
-            if id < count { Ok(()) } else { Err(format!("{what} {id} is not one of the {count}, which count from 0")) }
+        if !matches!(operation, Operation::Script { .. }) {
+            operation.clone().for_each_number_mut(&mut check);
+        }
+        known?;
+        let distinct = |what: &str, a: u32, b: u32| {
+            if a == b { Err(format!("both {what} are {a}")) } else { Ok(()) }
         };
-        let distinct = |a: u32, b: u32| if a == b { Err(format!("both accounts are {a}")) } else { Ok(()) };
         let positive = |amount: i64| {
             if (1..=1_000_000_000).contains(&amount) { Ok(()) } else { Err(format!("an amount of {amount}")) }
         };
+        let several = |count: usize, what: &str| {
+            if (1..=MAX_MICRO_OPERATIONS).contains(&count) {
+                Ok(())
+            } else {
+                Err(format!("{count} {what}, not 1 to {MAX_MICRO_OPERATIONS}"))
+            }
+        };
         match *operation {
-            Operation::Read { key: id }
-            | Operation::Write { key: id }
-            | Operation::CompareAndSet { key: id }
-            | Operation::Insert { key: id }
-            | Operation::Delete { key: id }
-            | Operation::Append { list: id }
-            | Operation::ReadList { list: id } => known(id),
-            Operation::Transfer { from, to, amount } => {
-                known(from).and(known(to)).and(distinct(from, to)).and(positive(amount))
-            }
-            Operation::Close { account, heir } => known(account).and(known(heir)).and(distinct(account, heir)),
-            Operation::Open { account, from, amount } => {
-                known(account).and(known(from)).and(distinct(account, from)).and(positive(amount))
-            }
-            Operation::ReadAccounts { .. } => Ok(()),
-            Operation::Transaction { ref operations } => {
-                if operations.is_empty() || operations.len() > MAX_MICRO_OPERATIONS {
-                    return Err(format!("{} operations, not 1 to {MAX_MICRO_OPERATIONS}", operations.len()));
+            Operation::Transfer { from, to, amount } => distinct("accounts", from, to).and(positive(amount)),
+            Operation::Close { account, heir } => distinct("accounts", account, heir),
+            Operation::Open { account, from, amount } => distinct("accounts", account, from).and(positive(amount)),
+            Operation::Rename { from, to } => distinct("names", from, to),
+            Operation::MoveItems { from, to } => distinct("buckets", from, to),
+            Operation::Transaction { ref operations } => several(operations.len(), "operations"),
+            Operation::OnRows { ref operations, back } => {
+                several(operations.len(), "operations")?;
+                if back.is_some() && operations.iter().any(|row| matches!(row, RowOperation::Put { .. })) {
+                    return Err("the past cannot be written".to_owned());
                 }
-                operations.iter().try_for_each(|&micro| match micro {
-                    MicroOperation::Append { list } | MicroOperation::Read { list } => known(list),
-                })
+                Ok(())
             }
+            Operation::Script { ref statements } => {
+                several(statements.len(), "statements")?;
+                match statements.iter().find(|sql| sql.len() > MAX_STATEMENT) {
+                    Some(sql) => Err(format!("a statement of {} bytes, more than {MAX_STATEMENT}", sql.len())),
+                    None => Ok(()),
+                }
+            }
+            _ => Ok(()),
         }
     }
 }

@@ -232,7 +232,7 @@ fn names_that_do_not_exist_are_refused_with_those_that_do() {
     assert_eq!("bank".parse(), Ok(WorkloadKind::Bank));
     assert_eq!(
         "banks".parse::<WorkloadKind>(),
-        Err("there is no scenario \"banks\": choose one of register, bank, append".to_owned())
+        Err("there is no scenario \"banks\": choose one of register, bank, append, write-skew, long-fork, time-travel, unique, foreign-key, index, ddl, sql".to_owned())
     );
     assert_eq!(
         "some".parse::<scenarios::FaultsMode>(),

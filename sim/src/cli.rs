@@ -73,7 +73,7 @@ struct Run {
 /// What a command line can fix of a scenario; the seed draws the rest.
 #[derive(Args)]
 pub(crate) struct Fixed {
-    /// Play this scenario: register, bank or append
+    /// Play this scenario: register, bank, append, write-skew, long-fork, time-travel, unique, foreign-key, index, ddl or sql
     #[arg(long, value_name = "NAME")]
     scenario: Option<WorkloadKind>,
     /// Nodes in the cluster

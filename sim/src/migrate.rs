@@ -11,6 +11,14 @@ pub fn migrate(trace: &mut Value, format: u32) {
     if format < 2 {
         to_2(trace);
     }
+    if format < 3 {
+        to_3(trace);
+    }
+}
+
+/// Format 3 has workloads that the ones before did not know.
+fn to_3(trace: &mut Value) {
+    trace["format"] = json!(3);
 }
 
 /// Format 2 names faults by when they come, which was always a time before; and says what was fixed before: the sector's

@@ -15,7 +15,7 @@ use crate::migrate::migrate;
 use crate::verdict::{REVISION, Verdict};
 
 /// The newest format that this version reads, and the one that it writes.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
 
 /// A universe, and how it ended.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

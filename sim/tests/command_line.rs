@@ -130,7 +130,7 @@ fn bad_traces_are_refused() {
     refused(&["replay", &name], &["binary.json", "not a trace"]);
     let name = write("field.json", good.replacen("\"seed\"", "\"sead\"", 1));
     refused(&["replay", &name], &["field.json", "sead"]);
-    let name = write("newer.json", good.replacen("\"format\": 2", "\"format\": 999", 1));
+    let name = write("newer.json", good.replacen("\"format\": 3", "\"format\": 999", 1));
     refused(&["replay", &name], &["newer.json", "999", "newer version"]);
 
     let mut invalid: serde_json::Value = serde_json::from_str(&good).unwrap();

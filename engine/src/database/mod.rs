@@ -26,7 +26,7 @@ use std::rc::Rc;
 
 use crate::disk::OsDisk;
 use crate::mvcc::{Store, Version};
-use crate::sql::executor::{DiskSpill, Spill};
+use crate::sql::executor::{Clock, DiskSpill, Spill};
 use crate::sql::functions::{Registry, Scalar};
 use crate::sql::{self, Failure, Options};
 use crate::storage::{self, BitCask, BitCaskOptions, Memory, Storage};
@@ -43,11 +43,13 @@ pub struct DatabaseOptions {
     pub history: u64,
     /// How statements are run.
     pub statements: Options,
+    /// What EXPLAIN ANALYZE tells the time by; without it, it tells none. The engine has no clock of its own.
+    pub clock: Option<Clock>,
 }
 
 impl Default for DatabaseOptions {
     fn default() -> Self {
-        Self { sync: true, history: 10_000, statements: Options::default() }
+        Self { sync: true, history: 10_000, statements: Options::default(), clock: None }
     }
 }
 

@@ -24,6 +24,8 @@ pub struct Session<S: Storage> {
     transactions: u64,
     open: Option<Open>,
     modes: (Isolation, bool),
+    /// Whether its statements are optimized, if it has said so.
+    optimizer: Option<bool>,
 }
 
 /// An open transaction.
@@ -36,14 +38,16 @@ struct Open {
 
 impl<S: Storage> Shared<S> {
     /// What statements run with.
-    fn environment<'a>(&'a self, functions: &'a Registry) -> Environment<'a> {
-        Environment { functions, options: self.options.statements, spill: self.spill.as_deref() }
+    fn environment<'a>(&'a self, functions: &'a Registry, optimizer: Option<bool>) -> Environment<'a> {
+        let mut options = self.options.statements;
+        options.optimize = optimizer.unwrap_or(options.optimize);
+        Environment { functions, options, spill: self.spill.as_deref(), clock: self.options.clock }
     }
 }
 
 impl<S: Storage> Session<S> {
     pub(super) fn new(shared: Rc<Shared<S>>, number: u64) -> Self {
-        Self { shared, number, transactions: 0, open: None, modes: Default::default() }
+        Self { shared, number, transactions: 0, open: None, modes: Default::default(), optimizer: None }
     }
 
     /// Whether a transaction is open.
@@ -89,7 +93,7 @@ impl<S: Storage> Session<S> {
             let store = shared.store.borrow();
             let mut view = View::new(&store, txn);
             let functions = shared.functions.borrow();
-            let environment = shared.environment(&functions);
+            let environment = shared.environment(&functions, this.optimizer);
             let plan = prepared.plan(params, &view, environment)?;
             {
                 let context = environment.context(&view, params);
@@ -159,7 +163,7 @@ impl<S: Storage> Session<S> {
         let store = shared.store.borrow();
         let mut view = View::new(&store, txn);
         let functions = shared.functions.borrow();
-        prepared.execute(params, &mut view, shared.environment(&functions))
+        prepared.execute(params, &mut view, shared.environment(&functions, self.optimizer))
     }
 
     /// What a statement does to the session itself.
@@ -195,6 +199,10 @@ impl<S: Storage> Session<S> {
                 self.modes = (isolation.unwrap_or(self.modes.0), read_only.unwrap_or(self.modes.1));
                 Output::Set
             }
+            Kind::SetOptimizer(on) => {
+                self.optimizer = Some(on);
+                Output::Set
+            }
             kind => self.in_transaction_only(kind)?,
         })
     }
@@ -228,7 +236,7 @@ impl<S: Storage> Session<S> {
                 open.txn.set_modes(isolation, read_only)?;
                 Output::Set
             }
-            Kind::Begin { .. } | Kind::Commit | Kind::Rollback | Kind::Query => {
+            Kind::Begin { .. } | Kind::Commit | Kind::Rollback | Kind::SetOptimizer(_) | Kind::Query => {
                 unreachable!("the caller has seen to it")
             }
         })

@@ -275,6 +275,10 @@ impl Gateway {
                 session.modes = (isolation.unwrap_or(before), read_only.unwrap_or(before_read_only));
                 session.reply(client, executed(Output::Set, None), &mut out.replies);
             }
+            Kind::SetOptimizer(on) => {
+                session.optimizer = Some(on);
+                session.reply(client, executed(Output::Set, None), &mut out.replies);
+            }
             // Without a transaction, it is for none.
             Kind::SetTransaction { .. } if !begun => {
                 session.reply(client, executed(Output::Set, None), &mut out.replies);
@@ -337,7 +341,7 @@ impl Gateway {
             return Ok(());
         }
         let snapshot = open.txn.snapshot();
-        match run(statement, params, &mut View::new(machine.store(), &mut open.txn)) {
+        match run(statement, params, &mut View::new(machine.store(), &mut open.txn), session.optimizer) {
             Ok(output) => session.reply(client, executed(output, Some(snapshot)), &mut out.replies),
             Err(Failure::Sql(error)) => session.fail(client, error, &mut out.replies),
             Err(Failure::Storage(error)) => return Err(error.into()),
@@ -521,7 +525,7 @@ impl Gateway {
         }
         let (isolation, read_only) = session.modes;
         let mut txn = Txn::new(snapshot, isolation, read_only || !writes).identified(client, transaction);
-        match run(&statement, &params, &mut View::new(machine.store(), &mut txn)) {
+        match run(&statement, &params, &mut View::new(machine.store(), &mut txn), session.optimizer) {
             // On a retry, an earlier attempt may still be on its way to the log. Whatever this attempt answers, the log
             // must decide between the two.
             Ok(output) if txn.has_writes() || (writes && retry) => {
@@ -564,9 +568,17 @@ impl Gateway {
 }
 
 /// Runs a statement, with the functions that every database has.
-fn run(statement: &Prepared, params: &[Value], txn: &mut dyn Transaction) -> Result<Output, Failure> {
+fn run(
+    statement: &Prepared,
+    params: &[Value],
+    txn: &mut dyn Transaction,
+    optimizer: Option<bool>,
+) -> Result<Output, Failure> {
     let functions = Registry::default();
-    statement.execute(params, txn, Environment { functions: &functions, options: Options::default(), spill: None })
+    let mut options = Options::default();
+    options.optimize = optimizer.unwrap_or(options.optimize);
+    // No time passes for a node while it runs a statement.
+    statement.execute(params, txn, Environment { functions: &functions, options, spill: None, clock: None })
 }
 
 /// What a statement does to its transaction itself.
@@ -594,7 +606,9 @@ fn control(open: &mut Open, kind: Kind) -> Result<Output, sql::Error> {
             open.txn.set_modes(isolation, read_only).map_err(running)?;
             Output::Set
         }
-        Kind::Begin { .. } | Kind::Commit | Kind::Rollback | Kind::Query => unreachable!("it is for its session"),
+        Kind::Begin { .. } | Kind::Commit | Kind::Rollback | Kind::SetOptimizer(_) | Kind::Query => {
+            unreachable!("it is for its session")
+        }
     })
 }
 

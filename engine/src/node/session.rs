@@ -23,6 +23,8 @@ pub(super) struct Session {
     pub active: u64,
     /// How its transactions are isolated that do not say it themselves, and whether they only read.
     pub modes: (Isolation, bool),
+    /// Whether its statements are optimized, if it has said so.
+    pub optimizer: Option<bool>,
 }
 
 /// An open transaction.
@@ -71,6 +73,7 @@ impl Session {
             open: None,
             active: now,
             modes: Default::default(),
+            optimizer: None,
         }
     }
 

@@ -40,6 +40,8 @@ pub enum Kind {
         /// Whether it is for the session's later transactions.
         session: bool,
     },
+    /// SET optimizer: whether the session's later statements are optimized.
+    SetOptimizer(bool),
     /// Runs within one.
     Query,
 }

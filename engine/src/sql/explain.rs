@@ -7,12 +7,14 @@ use super::algebra::{
     Access, AggregateCall, Binary, Expr, Is, Join, JoinKind, JoinMethod, KeyRange, Node, Quantifier, Scan, SetOperator,
     SortKey, SubqueryKind, Unary,
 };
-use super::executor::Profile;
+use super::executor::{Profile, Tally};
+use super::optimizer::Facts;
 use super::types::Value;
 
-/// The text of a plan, below a title if there is one, and with the rows that each operator gave.
-pub(super) fn explain(node: &Node, title: Option<String>, profile: Option<&Profile>) -> String {
-    let mut explain = Explain { text: String::new(), profile };
+/// The text of a plan, below a title if there is one: with the rows that each operator is thought to give and what that
+/// costs, the operators below it included; and with the rows that it gave.
+pub(super) fn explain(node: &Node, title: Option<String>, facts: &Facts<'_>, profile: Option<&Profile>) -> String {
+    let mut explain = Explain { text: String::new(), facts, profile };
     let mut depth = 0;
     if let Some(title) = title {
         explain.line(0, &title);
@@ -25,6 +27,7 @@ pub(super) fn explain(node: &Node, title: Option<String>, profile: Option<&Profi
 
 struct Explain<'a> {
     text: String,
+    facts: &'a Facts<'a>,
     profile: Option<&'a Profile>,
 }
 
@@ -40,9 +43,15 @@ impl Explain<'_> {
 
     fn node(&mut self, node: &Node, depth: usize) {
         let mut line = describe(node);
+        let estimate = self.facts.estimate(node);
+        let _ = write!(line, " (rows≈{:.0}, cost≈{:.0})", estimate.rows, estimate.cost);
         if let Some(profile) = self.profile {
-            let tally = profile.tally(node);
-            let _ = write!(line, " (rows {}, starts {})", tally.rows, tally.starts);
+            let Tally { rows, starts, time } = profile.tally(node);
+            let _ = write!(line, " (rows {rows}, starts {starts}");
+            if profile.has_clock() {
+                let _ = write!(line, ", {:.3} ms", time.as_secs_f64() * 1e3);
+            }
+            line.push(')');
         }
         self.line(depth, &line);
         node.for_each_input(&mut |input, _| self.node(input, depth + 1));

@@ -40,7 +40,7 @@ impl Prepared {
         environment: Environment<'_>,
     ) -> Result<Rc<Plan>, Failure> {
         if let Some(plan) = &*self.plan.borrow()
-            && plan.is_valid(params, txn)?
+            && plan.is_valid(params, txn, environment.options)?
         {
             return Ok(Rc::clone(plan));
         }

@@ -4,14 +4,15 @@ use super::algebra::Node;
 use super::ast::{self, Statement};
 use super::binder::{Binder, Delete, Insert, Output as Named, Query, Returning, Update};
 use super::catalog::{Catalog, Object, Seen, is_current};
+use super::ddl;
 use super::dml::{self, Writing, Written};
 use super::error::{Error, Failure, SqlState};
-use super::executor::{self, Profile, Rows, Settings, Spill};
+use super::executor::{self, Clock, Profile, Rows, Settings, Spill};
 use super::explain::explain;
 use super::functions::Registry;
+use super::optimizer::{self, Facts};
 use super::output::{Output, Write};
 use super::types::{Column, DataType, Value};
-use super::{ddl, optimizer};
 use crate::mvcc::{Read, Transaction};
 
 /// How a statement is run.
@@ -38,6 +39,8 @@ pub struct Environment<'a> {
     pub options: Options,
     /// Where what does not fit into memory goes, if anywhere.
     pub spill: Option<&'a dyn Spill>,
+    /// What EXPLAIN ANALYZE tells the time by, if anything.
+    pub clock: Option<Clock>,
 }
 
 impl<'a> Environment<'a> {
@@ -60,6 +63,8 @@ pub struct Plan {
     params: Vec<Option<DataType>>,
     /// It holds rows of system tables, and is good once.
     momentary: bool,
+    /// With the optimizer.
+    optimized: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -101,7 +106,7 @@ pub fn execute_with(
 ) -> Result<Output> {
     let functions = Registry::default();
     let types: Vec<Option<DataType>> = params.iter().map(Value::datatype).collect();
-    let environment = Environment { functions: &functions, options, spill: None };
+    let environment = Environment { functions: &functions, options, spill: None, clock: None };
     Plan::new(statement, &types, txn, environment)?.execute(params, txn, environment)
 }
 
@@ -118,19 +123,26 @@ impl Plan {
     ) -> Result<Self> {
         let catalog = Catalog::new(txn);
         let binder = Binder::new(&catalog, environment.functions, params);
-        let body = Body::new(node, &binder, &catalog, environment.options)?;
+        let facts = Facts::new(&catalog);
+        let body = Body::new(node, &binder, &facts, environment.options)?;
+        if let Some(failure) = facts.into_failure() {
+            return Err(failure);
+        }
         let momentary = binder.is_momentary() || matches!(body, Body::Direct(_));
-        Ok(Self { body, seen: catalog.into_seen(), params: params.to_vec(), momentary })
+        let optimized = environment.options.optimize;
+        Ok(Self { body, seen: catalog.into_seen(), params: params.to_vec(), momentary, optimized })
     }
 
-    /// Whether the plan is right for these parameters and for what a transaction sees of the schema.
-    pub fn is_valid(&self, params: &[Value], txn: &dyn Transaction) -> Result<bool> {
+    /// Whether the plan is right for these parameters, for what a transaction sees of the schema, and for how it would be
+    /// made now.
+    pub fn is_valid(&self, params: &[Value], txn: &dyn Transaction, options: Options) -> Result<bool> {
         let fits = |(planned, given): (&Option<DataType>, &Value)| match given.datatype() {
             // NULL is of every type.
             None => true,
             given => *planned == given,
         };
         Ok(!self.momentary
+            && self.optimized == options.optimize
             && self.params.len() == params.len()
             && self.params.iter().zip(params).all(fits)
             && is_current(&self.seen, txn)?)
@@ -167,8 +179,8 @@ impl Plan {
 }
 
 impl Body {
-    fn new(node: &ast::Node, binder: &Binder<'_>, catalog: &Catalog<'_>, options: Options) -> Result<Self> {
-        let optimized = |node: Node| if options.optimize { optimizer::optimize(node) } else { node };
+    fn new(node: &ast::Node, binder: &Binder<'_>, facts: &Facts<'_>, options: Options) -> Result<Self> {
+        let optimized = |node: Node| if options.optimize { optimizer::optimize(node, facts) } else { node };
         Ok(match node {
             ast::Node::Transaction(kind) => unreachable!("{kind:?} is for the session"),
             ast::Node::Query(query) => {
@@ -188,10 +200,10 @@ impl Body {
                 Self::Delete(Delete { source: optimized(delete.source), ..delete })
             }
             ast::Node::Explain { analyze, statement } => {
-                let body = Box::new(Self::new(statement, binder, catalog, options)?);
+                let body = Box::new(Self::new(statement, binder, facts, options)?);
                 Self::Explain { analyze: *analyze, body }
             }
-            ast::Node::Show(what) => show(what, catalog)?,
+            ast::Node::Show(what) => show(what, facts.catalog(), options)?,
             ast::Node::Truncate(_)
             | ast::Node::CreateTable(_)
             | ast::Node::CreateIndex(_)
@@ -257,13 +269,21 @@ impl Body {
                 return Err(Error::unsupported("EXPLAIN of this statement").into());
             }
         };
-        let profile = Profile::default();
+        let profile = Profile::new(environment.clock);
         if analyze {
             let context = environment.context(&*txn, params).with_profile(&profile);
             let mut rows = executor::open(node, &context)?;
             while rows.next_batch()?.is_some() {}
         }
-        let text = explain(node, title, analyze.then_some(&profile));
+        let text = {
+            let catalog = Catalog::new(&*txn);
+            let facts = Facts::new(&catalog);
+            let text = explain(node, title, &facts, analyze.then_some(&profile));
+            if let Some(failure) = facts.into_failure() {
+                return Err(failure);
+            }
+            text
+        };
         if analyze && !matches!(self, Self::Query { .. }) {
             self.run(params, txn, environment)?;
         }
@@ -272,7 +292,7 @@ impl Body {
 }
 
 /// SHOW.
-fn show(what: &str, catalog: &Catalog<'_>) -> Result<Body> {
+fn show(what: &str, catalog: &Catalog<'_>, options: Options) -> Result<Body> {
     let (name, values): (&str, Vec<String>) = match what {
         "tables" => {
             let objects = catalog.objects(Read::Schema)?;
@@ -280,6 +300,7 @@ fn show(what: &str, catalog: &Catalog<'_>) -> Result<Body> {
             ("table_name", names.map(|(name, _)| name).collect())
         }
         "server_version" => ("server_version", vec![env!("CARGO_PKG_VERSION").to_string()]),
+        "optimizer" => (what, vec![if options.optimize { "on" } else { "off" }.to_string()]),
         "server_encoding" | "client_encoding" => (what, vec!["UTF8".to_string()]),
         "standard_conforming_strings" | "integer_datetimes" => (what, vec!["on".to_string()]),
         other => {

@@ -62,7 +62,7 @@ impl Value {
     /// A float as results have it: with one NaN for all. Which one an operation gives depends on the processor and the
     /// compiler, and replicas must not differ.
     pub fn float(x: f64) -> Self {
-        Self::Float(if x.is_nan() { f64::NAN } else { x })
+        Self::Float(one_nan(x))
     }
 
     /// The type; `None` for NULL.
@@ -141,6 +141,15 @@ impl Value {
             (value, to) => unreachable!("{value} is of type {to}"),
         })
     }
+}
+
+/// The number, or the one NaN. The bits are looked at, and not the float: to an optimizing compiler all NaN are as good, so
+/// it takes `if x.is_nan() { f64::NAN } else { x }` for `x`, and the sign of what the processor gave stays.
+pub(in crate::sql) fn one_nan(x: f64) -> f64 {
+    const INFINITY: u64 = 0x7ff << 52;
+    const NAN: u64 = 0x7ff8 << 48;
+    let bits = x.to_bits();
+    f64::from_bits(if bits & !(1 << 63) > INFINITY { NAN } else { bits })
 }
 
 fn parse<T>(text: &str, to: DataType, parse: impl Fn(&str) -> Option<T>) -> Result<T, Error> {

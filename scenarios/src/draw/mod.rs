@@ -11,9 +11,11 @@ mod environment;
 mod faults;
 mod programs;
 mod region;
+mod script;
 
-use crate::scenario::{FaultsMode, Mode, Scenario, WorkloadKind};
+use crate::scenario::{FaultsMode, Mode, Scenario};
 use crate::streams::stream;
+use crate::work::WorkloadKind;
 use arbitrary::{Arbitrary, Unstructured};
 pub use faults::{FAULT_RECORD, FAULTS_HEADER};
 use rand_core::Rng as _;

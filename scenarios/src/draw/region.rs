@@ -7,7 +7,7 @@
 
 use crate::streams::stream;
 use rand_chacha::ChaCha8Rng;
-use rand_core::Rng as _;
+use rand_core::{Rng as _, SeedableRng as _};
 use std::ops::Range;
 
 /// How many clients have a region in the input; others are drawn from their streams only.
@@ -18,7 +18,7 @@ pub(super) const REGIONS: [(&str, usize); 6] =
     [("options", 192), ("network", 128), ("disk", 160), ("clocks", 144), ("workload", 64), ("faults", 2_400)];
 
 pub(super) const CLIENT: &str = "client";
-pub(super) const CLIENT_REGION: usize = 1_152;
+pub(super) const CLIENT_REGION: usize = 1_536;
 
 /// The region of one component.
 pub(super) struct Region<'a> {
@@ -88,6 +88,18 @@ impl<const N: usize> Record<N> {
         let bytes = self.bytes[self.position..end].try_into().expect("K bytes");
         self.position = end;
         bytes
+    }
+
+    /// Many more bytes, which 8 of these determine.
+    pub(super) fn more<const M: usize>(&mut self) -> Record<M> {
+        let mut bytes = [0; M];
+        ChaCha8Rng::seed_from_u64(u64::from_le_bytes(self.take())).fill_bytes(&mut bytes);
+        Record { bytes, position: 0 }
+    }
+
+    /// Whether nothing is left but a few bytes.
+    pub(super) fn is_short(&self) -> bool {
+        N - self.position < 64
     }
 
     /// One byte as it is.

@@ -97,8 +97,8 @@ fn a_changed_byte_changes_one_component() {
     }
     // The second client's second step.
     let mut bytes = bytes.clone();
-    let step = position + CLIENT_REGION + 36;
-    for byte in &mut bytes[step..step + 36] {
+    let step = position + CLIENT_REGION + 48;
+    for byte in &mut bytes[step..step + 48] {
         *byte ^= 0xa5;
     }
     let mut changed = Scenario::arbitrary(&mut Unstructured::new(&bytes)).unwrap();
@@ -180,13 +180,13 @@ fn everything_is_drawn_in_a_few_hundred_seeds() {
         }
     }
     for kind in WorkloadKind::ALL {
-        assert!(names[kind.name()] >= 100, "{names:?}");
+        assert!(names[kind.name()] >= 10, "{names:?}");
     }
     for name in FaultKind::NAMES {
         assert!(kinds.get(name).is_some_and(|&count| count >= 20), "{name}: {kinds:?}");
     }
-    assert_eq!(operations.len(), 13, "{operations:?}");
-    assert!(operations.values().all(|&count| count >= 200), "{operations:?}");
+    assert_eq!(operations.len(), 33, "{operations:?}");
+    assert!(operations.values().all(|&count| count >= 100), "{operations:?}");
     assert_eq!(nodes.keys().copied().collect::<Vec<_>>(), [1, 2, 3, 4, 5, 7]);
     assert!(nodes[&5] > 240 && nodes[&3] > 40, "{nodes:?}");
     frequencies(

@@ -4,7 +4,7 @@
 
 use super::session::{Ended, Finish, Session, Stop};
 use crate::client::Client;
-use crate::scenario::{MicroOperation, Operation};
+use crate::work::{MicroOperation, Operation};
 use engine::sql::Output;
 use engine::sql::types::Value;
 

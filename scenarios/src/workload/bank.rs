@@ -4,7 +4,7 @@
 
 use super::session::{Ended, Finish, Session, Stop};
 use crate::client::Client;
-use crate::scenario::Operation;
+use crate::work::Operation;
 use engine::sql::types::Value;
 use std::collections::BTreeMap;
 

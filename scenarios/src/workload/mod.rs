@@ -2,15 +2,23 @@
 
 mod append;
 mod bank;
+mod ddl;
+mod families;
+mod items;
+mod names;
 mod register;
+mod rows;
+mod script;
 mod session;
 
 use crate::client::{Client, Failure};
 use crate::recorder::Recorder;
-use crate::scenario::{ClientProgram, Scenario, Workload, WorkloadKind};
+use crate::scenario::Scenario;
+use crate::work::{ClientProgram, Isolation, Operation, Way, Workload};
 use engine::sql::types::Value;
 use engine::sql::{Error, Output, SqlState};
 pub(crate) use register::first_value;
+pub(crate) use script::FENCES;
 use session::{Ended, Session, is_expected};
 use std::collections::BTreeMap;
 
@@ -34,7 +42,7 @@ pub struct Setup {
 }
 
 /// Everything that is in the tables after the faults.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct FinalRead {
     /// The log position of the read.
     pub snapshot: Option<u64>,
@@ -42,6 +50,8 @@ pub struct FinalRead {
     pub values: BTreeMap<u64, i64>,
     /// The elements of an append workload, by list.
     pub lists: BTreeMap<u64, Vec<i64>>,
+    /// The rows of the tables that scripts have made, by table.
+    pub tables: BTreeMap<String, Vec<Vec<Value>>>,
 }
 
 /// Why the setup or the final read cannot be done: no right database gives this answer.
@@ -72,8 +82,10 @@ pub async fn run_setup<C: Client>(
     client: &mut C,
     recorder: &mut Recorder,
 ) -> Result<Setup, SetupError> {
-    let (create, insert, rows) = first_content(workload);
-    persist(client, create, &[], SqlState::DUPLICATE_TABLE).await?;
+    let Content { create, insert, rows } = first_content(workload);
+    for create in &create {
+        persist(client, create, &[], SqlState::DUPLICATE_TABLE).await?;
+    }
     persist(client, CREATE_PROGRESS, &[], SqlState::DUPLICATE_TABLE).await?;
     persist(client, INSERT_PROGRESS, &[], SqlState::UNIQUE_VIOLATION).await?;
     for rows in rows.chunks(ROWS_PER_INSERT) {
@@ -85,14 +97,14 @@ pub async fn run_setup<C: Client>(
     // well be said to have been written where it is read back.
     let read = read_everything(workload, client).await?;
     let position = read.snapshot.ok_or_else(|| SetupError::Answer {
-        sql: select_all(workload).to_owned(),
+        sql: select_all(workload),
         reason: "the answer does not say at which position it was read".to_owned(),
     })?;
     let rows = rows.into_iter().map(Vec::from).collect();
     let written = everything(insert, read.snapshot, Output::Select { columns: Vec::new(), rows })?;
     if read != written {
         let reason = format!("{read:?} was read after {written:?} was written");
-        return Err(SetupError::Answer { sql: select_all(workload).to_owned(), reason });
+        return Err(SetupError::Answer { sql: select_all(workload), reason });
     }
     let mut session = Session::new(client, recorder, position);
     session.invoke("setup");
@@ -117,13 +129,7 @@ pub async fn run_client<C: Client>(
     for step in &program.steps {
         session.client.sleep(step.think_us).await;
         for attempt in 0..=scenario.conflict_retries {
-            let ended = match scenario.workload {
-                Workload::Register { .. } => register::perform(&mut session, &step.operation).await,
-                Workload::Bank { accounts, .. } => {
-                    bank::perform(&mut session, &step.operation, accounts, setup.position).await
-                }
-                Workload::Append { .. } => append::perform(&mut session, &step.operation).await,
-            };
+            let ended = perform(&mut session, &scenario.workload, &step.operation, setup.position).await;
             if ended != Ended::Conflict {
                 break;
             }
@@ -151,51 +157,147 @@ pub async fn run_final<C: Client>(
             Err(failure) => retry(client, UPDATE_PROGRESS, failure, &mut tries).await?,
         }
     }
+    if let Some(operation) = compare_everything(workload) {
+        let mut tries = 0;
+        let mut session = Session::new(client, recorder, 0);
+        while perform(&mut session, workload, &operation, 0).await != Ended::Ok && session.is_calm() {
+            session.client.sleep(backoff_us(tries)).await;
+            tries += 1;
+        }
+    }
     let invoked = client.now();
-    let read = read_everything(workload, client).await?;
+    let mut read = read_everything(workload, client).await?;
+    if *workload == (Workload::Sql {}) {
+        read.tables = script::read_tables(client).await?;
+    }
     let mut session = Session::new(client, recorder, 0);
     session.invoke("final read");
     session.record().invoke = invoked;
     session.record().snapshot = read.snapshot;
     match *workload {
-        Workload::Register { keys: count } | Workload::Bank { accounts: count, .. } => {
-            session.note_all(&read.values, count);
-        }
         Workload::Append { lists } => {
             for list in 0..u64::from(lists) {
                 session.note_list(list, read.lists.get(&list).cloned().unwrap_or_default());
             }
         }
+        _ => session.note_all(&read.values, rows(workload)),
     }
     session.complete(Ok(()));
     Ok(read)
 }
 
-fn first_content(workload: &Workload) -> (&'static str, &'static str, Vec<[Value; 2]>) {
-    let row = |key: u32, value| [Value::Integer(i64::from(key)), value];
+/// Performs an operation. Reads of the past go back to the position `oldest` at most.
+async fn perform<C: Client>(
+    session: &mut Session<'_, C>,
+    workload: &Workload,
+    operation: &Operation,
+    oldest: u64,
+) -> Ended {
     match *workload {
-        Workload::Register { keys } => {
-            let rows = (0..keys).map(|key| row(key, Value::Integer(first_value(u64::from(key))))).collect();
-            (register::CREATE, "INSERT INTO registers (k, v) VALUES", rows)
+        Workload::Register { .. } => register::perform(session, operation).await,
+        Workload::Bank { accounts, .. } => bank::perform(session, operation, accounts, oldest).await,
+        Workload::Append { .. } => append::perform(session, operation).await,
+        Workload::WriteSkew { isolation, .. } => rows::perform(session, operation, isolation, oldest).await,
+        Workload::LongFork { .. } | Workload::TimeTravel { .. } => {
+            rows::perform(session, operation, Isolation::Snapshot, oldest).await
         }
-        Workload::Bank { accounts, balance } => (
-            bank::CREATE,
-            "INSERT INTO accounts (id, balance) VALUES",
-            (0..accounts).map(|account| row(account, Value::Integer(balance))).collect(),
-        ),
-        Workload::Append { lists } => (
-            append::CREATE,
-            "INSERT INTO lists (k, items) VALUES",
-            (0..lists).map(|list| row(list, Value::Text(String::new()))).collect(),
-        ),
+        Workload::Unique { names } => names::perform(session, operation, names).await,
+        Workload::ForeignKey { parents, children, on_delete } => {
+            families::perform(session, operation, families::Families { parents, children, on_delete }).await
+        }
+        Workload::Index { items, buckets } => items::perform(session, operation, items, buckets).await,
+        Workload::Ddl { .. } => match operation {
+            Operation::OnRows { .. } => rows::perform(session, operation, Isolation::Snapshot, oldest).await,
+            _ => ddl::perform(session, operation).await,
+        },
+        Workload::Sql {} => script::perform(session, operation).await,
     }
 }
 
-fn select_all(workload: &Workload) -> &'static str {
-    match workload.kind() {
-        WorkloadKind::Register => register::SELECT_ALL,
-        WorkloadKind::Bank => bank::SELECT_ALL,
-        WorkloadKind::Append => append::SELECT_ALL,
+/// What reads everything in more than one way, and compares.
+fn compare_everything(workload: &Workload) -> Option<Operation> {
+    match workload {
+        Workload::Unique { .. } => Some(Operation::ReadNames {}),
+        Workload::ForeignKey { .. } => Some(Operation::ReadFamilies {}),
+        Workload::Index { .. } => Some(Operation::ReadItems {}),
+        Workload::Ddl { .. } => Some(Operation::ReadThrough { key: 0, way: Way::Value }),
+        _ => None,
+    }
+}
+
+/// How many rows there can be.
+fn rows(workload: &Workload) -> u32 {
+    match *workload {
+        Workload::Register { keys }
+        | Workload::WriteSkew { keys, .. }
+        | Workload::LongFork { keys }
+        | Workload::TimeTravel { keys }
+        | Workload::Ddl { keys } => keys,
+        Workload::Bank { accounts, .. } => accounts,
+        Workload::Append { lists } => lists,
+        Workload::Unique { names } => names,
+        Workload::ForeignKey { parents, children, .. } => parents + children,
+        Workload::Index { items, .. } => items,
+        Workload::Sql {} => 0,
+    }
+}
+
+/// What a workload's tables are made of.
+struct Content {
+    create: Vec<String>,
+    /// Inserts rows of two columns, without the rows.
+    insert: &'static str,
+    rows: Vec<[Value; 2]>,
+}
+
+fn first_content(workload: &Workload) -> Content {
+    let row = |key: u32, value| [Value::Integer(i64::from(key)), value];
+    let create = |create: &str| vec![create.to_owned()];
+    let registers = || (0..rows(workload)).map(|key| row(key, Value::Integer(first_value(u64::from(key))))).collect();
+    match *workload {
+        Workload::Register { .. }
+        | Workload::WriteSkew { .. }
+        | Workload::LongFork { .. }
+        | Workload::TimeTravel { .. }
+        | Workload::Ddl { .. } => {
+            Content { create: create(register::CREATE), insert: register::INSERT_ALL, rows: registers() }
+        }
+        Workload::Bank { accounts, balance } => Content {
+            create: create(bank::CREATE),
+            insert: "INSERT INTO accounts (id, balance) VALUES",
+            rows: (0..accounts).map(|account| row(account, Value::Integer(balance))).collect(),
+        },
+        Workload::Append { lists } => Content {
+            create: create(append::CREATE),
+            insert: "INSERT INTO lists (k, items) VALUES",
+            rows: (0..lists).map(|list| row(list, Value::Text(String::new()))).collect(),
+        },
+        Workload::Unique { .. } => Content { create: create(names::CREATE), insert: "", rows: Vec::new() },
+        Workload::ForeignKey { parents, on_delete, .. } => Content {
+            create: families::create(on_delete),
+            insert: "INSERT INTO parents (id, v) VALUES",
+            rows: (0..parents).map(|id| row(id, Value::Integer(first_value(u64::from(id))))).collect(),
+        },
+        Workload::Index { .. } => {
+            Content { create: items::CREATE.map(str::to_owned).to_vec(), insert: "", rows: Vec::new() }
+        }
+        Workload::Sql {} => Content { create: create(script::CREATE), insert: "", rows: Vec::new() },
+    }
+}
+
+fn select_all(workload: &Workload) -> String {
+    match *workload {
+        Workload::Register { .. }
+        | Workload::WriteSkew { .. }
+        | Workload::LongFork { .. }
+        | Workload::TimeTravel { .. }
+        | Workload::Ddl { .. } => register::SELECT_ALL.to_owned(),
+        Workload::Bank { .. } => bank::SELECT_ALL.to_owned(),
+        Workload::Append { .. } => append::SELECT_ALL.to_owned(),
+        Workload::Unique { .. } => names::SELECT_ALL.to_owned(),
+        Workload::ForeignKey { parents, .. } => families::select_all(parents),
+        Workload::Index { .. } => items::SELECT_ALL.to_owned(),
+        Workload::Sql {} => script::SELECT_NOTHING.to_owned(),
     }
 }
 
@@ -213,7 +315,7 @@ async fn persist<C: Client>(client: &mut C, sql: &str, params: &[Value], done: S
 
 /// Reads all of the workload's table in a transaction, again and again until it is done.
 async fn read_everything<C: Client>(workload: &Workload, client: &mut C) -> Result<FinalRead, SetupError> {
-    let sql = select_all(workload);
+    let sql = &select_all(workload);
     let mut tries = 0;
     loop {
         match read_once(client, sql).await {
@@ -239,7 +341,7 @@ fn everything(sql: &str, snapshot: Option<u64>, output: Output) -> Result<FinalR
     let Output::Select { rows, .. } = output else {
         return Err(wrong(format!("a query returned {output:?}")));
     };
-    let mut read = FinalRead { snapshot, values: BTreeMap::new(), lists: BTreeMap::new() };
+    let mut read = FinalRead { snapshot, values: BTreeMap::new(), lists: BTreeMap::new(), tables: BTreeMap::new() };
     for row in rows {
         let new = match row.as_slice() {
             [Value::Integer(key), value] if let Ok(key) = u64::try_from(*key) => match value {

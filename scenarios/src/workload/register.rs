@@ -2,16 +2,17 @@
 
 use super::session::{Ended, Session, Stop};
 use crate::client::Client;
-use crate::scenario::Operation;
+use crate::work::Operation;
 use checkers::linearizability::register::{Op, Ret};
 use engine::sql::Output;
 use engine::sql::types::Value;
 
 pub(super) const CREATE: &str = "CREATE TABLE registers (k INTEGER PRIMARY KEY, v INTEGER NOT NULL)";
+pub(super) const INSERT_ALL: &str = "INSERT INTO registers (k, v) VALUES";
 const INSERT: &str = "INSERT INTO registers (k, v) VALUES ($1, $2)";
 pub(super) const SELECT_ALL: &str = "SELECT k, v FROM registers";
-const SELECT: &str = "SELECT v FROM registers WHERE k = $1";
-const UPDATE: &str = "UPDATE registers SET v = $1 WHERE k = $2";
+pub(super) const SELECT: &str = "SELECT v FROM registers WHERE k = $1";
+pub(super) const UPDATE: &str = "UPDATE registers SET v = $1 WHERE k = $2";
 const COMPARE_AND_SET: &str = "UPDATE registers SET v = $1 WHERE k = $2 AND v = $3";
 const DELETE: &str = "DELETE FROM registers WHERE k = $1";
 

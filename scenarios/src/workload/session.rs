@@ -1,7 +1,7 @@
 //! One client's session: runs statements and transactions, and puts on record what they saw.
 
-use crate::client::{Client, Failure};
-use crate::recorder::{Attempt, Recorder, Surprise};
+use crate::client::{Client, Executed, Failure};
+use crate::recorder::{Attempt, Finding, Recorder, Script, Surprise};
 use checkers::history::{Micro, Outcome, Transaction};
 use checkers::linearizability::register::{Op, Ret};
 use engine::sql::types::Value;
@@ -152,11 +152,7 @@ impl<'a, C: Client> Session<'a, C> {
     async fn execute_any(&mut self, sql: &str, params: &[Value]) -> Result<Output, Stop> {
         match self.client.execute(sql, params).await {
             Ok(executed) => {
-                let newest = executed.snapshot.max(executed.committed);
-                self.position = self.position.max(newest.unwrap_or(0));
-                let record = self.record();
-                record.snapshot = executed.snapshot.or(record.snapshot);
-                record.commit = executed.committed.or(record.commit);
+                self.note_positions(&executed);
                 Ok(executed.output)
             }
             // The state says of itself that nothing is certain.
@@ -180,6 +176,85 @@ impl<'a, C: Client> Session<'a, C> {
             Ok(output) => Ok(Some(output)),
             Err(Stop::Failure(Failure::Failed(error))) if error.state == SqlState::UNIQUE_VIOLATION => Ok(None),
             Err(stop) => Err(self.judge(sql, stop)),
+        }
+    }
+
+    /// Executes a statement that may fail in ways that mean something: `accepted` says which.
+    pub(super) async fn attempt_to(
+        &mut self,
+        sql: &str,
+        params: &[Value],
+        accepted: &[SqlState],
+    ) -> Result<Result<Output, SqlState>, Stop> {
+        match self.execute_any(sql, params).await {
+            Ok(output) => Ok(Ok(output)),
+            Err(Stop::Failure(Failure::Failed(error))) if accepted.contains(&error.state) => Ok(Err(error.state)),
+            Err(stop) => Err(self.judge(sql, stop)),
+        }
+    }
+
+    /// As [`Session::attempt_to`], of a statement that is a transaction of its own and writes.
+    pub(super) async fn attempt_alone(
+        &mut self,
+        sql: &str,
+        params: &[Value],
+        accepted: &[SqlState],
+    ) -> Result<Result<Output, SqlState>, Stop> {
+        self.record().outcome = Outcome::Unknown;
+        self.attempt_to(sql, params, accepted).await
+    }
+
+    /// What was noted as written is not written after all: the statement has failed.
+    pub(super) fn forget_writes(&mut self) {
+        self.record().operations.retain(|micro| !matches!(micro, Micro::Write { .. }));
+    }
+
+    /// A rule of the workload was looked at: notes it if it is broken.
+    pub(super) fn compare(&mut self, holds: bool, anomaly: &'static str, what: impl FnOnce() -> String) {
+        self.recorder.compared += 1;
+        if !holds {
+            let (client, at) = (self.client.id(), self.client.now());
+            self.recorder.findings.push(Finding { anomaly, client, at, what: what() });
+        }
+    }
+
+    /// Whether nothing was answered so far that no right database answers.
+    pub(super) fn is_calm(&self) -> bool {
+        self.recorder.surprises.is_empty()
+    }
+
+    /// Notes where a statement of the operation at hand has read, and where it has committed.
+    pub(super) fn note_positions(&mut self, executed: &Executed) {
+        let newest = executed.snapshot.max(executed.committed);
+        self.position = self.position.max(newest.unwrap_or(0));
+        let record = self.record();
+        record.snapshot = executed.snapshot.or(record.snapshot);
+        record.commit = executed.committed.or(record.commit);
+    }
+
+    /// Puts a script on record before it is sent: it may happen without an answer.
+    pub(super) fn note_script(&mut self, statements: Vec<String>) {
+        let (client, at) = (self.client.id(), self.client.now());
+        self.recorder.scripts.push(Script { client, at, statements, answers: None });
+    }
+
+    /// Notes the answers to the script at hand.
+    pub(super) fn note_answers(&mut self, answers: Vec<Result<Output, Error>>) {
+        self.recorder.scripts.last_mut().expect("a script is on record").answers = Some(answers);
+    }
+
+    /// The script at hand has not happened, and never will.
+    pub(super) fn forget_script(&mut self) {
+        self.recorder.scripts.pop().expect("a script is on record");
+    }
+
+    /// Executes a query and takes its only value, or none if there is no row.
+    pub(super) async fn query_one(&mut self, sql: &str, params: &[Value]) -> Result<Option<i64>, Stop> {
+        let rows = self.query(sql, params).await?;
+        match rows.as_slice() {
+            [] => Ok(None),
+            [row] if let [Value::Integer(value)] = row.as_slice() => Ok(Some(*value)),
+            rows => Err(self.surprise(sql, format!("the rows {rows:?}"))),
         }
     }
 

@@ -6,7 +6,7 @@ mod database;
 mod sql;
 
 pub use database::{Bug, Database};
-pub use sql::SqlDatabase;
+pub use sql::{SqlBug, SqlDatabase};
 
 use engine::sql::types::Value;
 use engine::sql::{Error, SqlState};

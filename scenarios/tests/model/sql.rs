@@ -3,25 +3,61 @@
 use super::Backend;
 use engine::mvcc::{Isolation, Store, Txn, View};
 use engine::sql::types::Value;
-use engine::sql::{self, Error, Failure, Kind, Output, SqlState};
+use engine::sql::{self, Error, Failure, Kind, Output, Savepoints, SqlState};
 use engine::storage::Memory;
 use rand_chacha::ChaCha8Rng;
 use scenarios::Executed;
 use std::collections::BTreeMap;
 
+/// A way to be wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SqlBug {
+    /// What a commit has read is not looked at.
+    ReadsNotValidated,
+    /// Nothing that a commit says is looked at.
+    NothingValidated,
+    /// Some commits are acknowledged and forgotten.
+    LostCommit,
+    /// Some transactions read an old snapshot, and say so.
+    OldSnapshot,
+    /// Some commits lose their last write.
+    TornCommit,
+}
+
 pub struct SqlDatabase {
     store: Store<Memory>,
     /// Open transactions by client.
-    open: BTreeMap<u64, Txn>,
+    open: BTreeMap<u64, Open>,
+    bug: Option<SqlBug>,
+    /// How often there was an occasion for the bug.
+    occasions: u64,
+}
+
+struct Open {
+    txn: Txn,
+    savepoints: Savepoints,
+    failed: bool,
 }
 
 impl Default for SqlDatabase {
     fn default() -> Self {
-        Self { store: Store::new(Memory::new()).expect("an empty store"), open: BTreeMap::new() }
+        Self::new(None)
     }
 }
 
 impl SqlDatabase {
+    /// A database with a bug, or a right one.
+    pub fn new(bug: Option<SqlBug>) -> Self {
+        let store = Store::new(Memory::new()).expect("an empty store");
+        Self { store, open: BTreeMap::new(), bug, occasions: 0 }
+    }
+
+    /// Whether the bug strikes, which it does now and then.
+    fn strikes(&mut self, bug: SqlBug) -> bool {
+        self.occasions += u64::from(self.bug == Some(bug));
+        self.bug == Some(bug) && self.occasions.is_multiple_of(7)
+    }
+
     fn run(&self, txn: &mut Txn, statement: &sql::Statement, params: &[Value]) -> Result<Output, Error> {
         sql::execute(statement, params, &mut View::new(&self.store, txn)).map_err(|failure| match failure {
             Failure::Sql(error) => error,
@@ -29,18 +65,69 @@ impl SqlDatabase {
         })
     }
 
+    fn begin(&mut self, client: u64, isolation: Isolation, read_only: bool, as_of: Option<u64>) -> Txn {
+        let latest = self.store.applied();
+        let old = as_of.is_none() && self.strikes(SqlBug::OldSnapshot);
+        let snapshot = as_of.unwrap_or(if old { latest.saturating_sub(3).max(latest.min(5)) } else { latest });
+        // The store's version is as good a number of a transaction as any: two that have it in common do not both write.
+        Txn::new(snapshot, isolation, read_only || as_of.is_some()).identified(client, self.store.applied())
+    }
+
     fn commit(&mut self, txn: Txn) -> Result<Option<u64>, Error> {
         if !txn.has_writes() {
             return Ok(None);
         }
-        let commit = txn.into_commit();
-        if let Err(conflict) = self.store.validate(&commit).expect("memory does not fail") {
+        let mut commit = txn.into_commit();
+        if matches!(self.bug, Some(SqlBug::ReadsNotValidated | SqlBug::NothingValidated)) {
+            commit.read_keys.clear();
+            commit.read_ranges.clear();
+        }
+        let checked = self.bug != Some(SqlBug::NothingValidated);
+        if let Err(conflict) = self.store.validate(&commit).expect("memory does not fail")
+            && checked
+        {
             return Err(Error::new(SqlState::SERIALIZATION_FAILURE, format!("{conflict:?}")));
         }
         let version = self.store.applied() + 1;
+        if self.strikes(SqlBug::LostCommit) {
+            commit.writes.clear();
+        }
+        if self.strikes(SqlBug::TornCommit) {
+            commit.writes.pop();
+        }
         self.store.commit(version, commit.writes, []).expect("memory does not fail");
         Ok(Some(version))
     }
+
+    /// SAVEPOINT and the like.
+    fn place(&mut self, client: u64, kind: Kind) -> Result<Output, Error> {
+        let no_transaction = || Error::new(SqlState::NO_ACTIVE_TRANSACTION, "there is no transaction");
+        let open = self.open.get_mut(&client).ok_or_else(no_transaction)?;
+        if open.failed && !matches!(kind, Kind::RollbackTo(_)) {
+            return Err(failed());
+        }
+        Ok(match kind {
+            Kind::Savepoint(name) => {
+                open.savepoints.set(name, &open.txn);
+                Output::Savepoint
+            }
+            Kind::Release(name) => {
+                open.savepoints.release(&name)?;
+                Output::Release
+            }
+            Kind::RollbackTo(name) => {
+                open.savepoints.rollback_to(&name, &mut open.txn)?;
+                open.failed = false;
+                Output::Rollback
+            }
+            other => panic!("no workload uses {other:?}"),
+        })
+    }
+}
+
+fn failed() -> Error {
+    let message = "an earlier statement of the transaction failed: only ROLLBACK is possible";
+    Error::new(SqlState::IN_FAILED_TRANSACTION, message)
 }
 
 impl Backend for SqlDatabase {
@@ -53,41 +140,54 @@ impl Backend for SqlDatabase {
     }
 
     fn execute(&mut self, client: u64, sql: &str, params: &[Value], _: &mut ChaCha8Rng) -> Result<Executed, Error> {
-        let statement = sql::parse(sql)?;
-        let latest = self.store.applied();
+        let statement = match sql::parse(sql) {
+            Ok(statement) => statement,
+            Err(error) => {
+                self.open.entry(client).and_modify(|open| open.failed = true);
+                return Err(error);
+            }
+        };
         match statement.kind() {
             Kind::Begin { read_only, isolation, as_of } => {
                 assert!(!self.is_open(client), "BEGIN within a transaction");
-                let snapshot = as_of.unwrap_or(latest);
-                let isolation = isolation.unwrap_or_default();
-                self.open.insert(client, Txn::new(snapshot, isolation, read_only || as_of.is_some()));
+                let txn = self.begin(client, isolation.unwrap_or_default(), read_only, as_of);
+                let snapshot = txn.snapshot();
+                self.open.insert(client, Open { txn, savepoints: Savepoints::default(), failed: false });
                 Ok(Executed { output: Output::Begin, snapshot: Some(snapshot), committed: None })
             }
             Kind::Commit => {
-                let txn = self
-                    .open
-                    .remove(&client)
-                    .ok_or_else(|| Error::new(SqlState::NO_ACTIVE_TRANSACTION, "no transaction"))?;
+                let Some(Open { txn, failed, .. }) = self.open.remove(&client) else {
+                    return Err(Error::new(SqlState::NO_ACTIVE_TRANSACTION, "no transaction"));
+                };
                 let snapshot = Some(txn.snapshot());
+                if failed {
+                    return Ok(Executed { output: Output::Rollback, snapshot, committed: None });
+                }
                 Ok(Executed { output: Output::Commit, snapshot, committed: self.commit(txn)? })
             }
             Kind::Rollback => {
                 self.forget(client);
                 Ok(Executed { output: Output::Rollback, snapshot: None, committed: None })
             }
-            kind @ (Kind::Savepoint(_) | Kind::Release(_) | Kind::RollbackTo(_) | Kind::SetTransaction { .. }) => {
-                panic!("no workload uses {kind:?}")
-            }
             Kind::Query => {
-                if let Some(mut txn) = self.open.remove(&client) {
-                    let result = self.run(&mut txn, &statement, params);
-                    let snapshot = Some(txn.snapshot());
-                    self.open.insert(client, txn);
+                if let Some(mut open) = self.open.remove(&client) {
+                    let result = if open.failed { Err(failed()) } else { self.run(&mut open.txn, &statement, params) };
+                    let snapshot = Some(open.txn.snapshot());
+                    open.failed |= result.is_err();
+                    self.open.insert(client, open);
                     return Ok(Executed { output: result?, snapshot, committed: None });
                 }
-                let mut txn = Txn::new(latest, Isolation::Snapshot, statement.is_read_only());
+                let mut txn = self.begin(client, Isolation::Snapshot, statement.is_read_only(), None);
+                let snapshot = Some(txn.snapshot());
                 let output = self.run(&mut txn, &statement, params)?;
-                Ok(Executed { output, snapshot: Some(latest), committed: self.commit(txn)? })
+                Ok(Executed { output, snapshot, committed: self.commit(txn)? })
+            }
+            kind => {
+                let done = self.place(client, kind);
+                if let (Err(_), Some(open)) = (&done, self.open.get_mut(&client)) {
+                    open.failed = true;
+                }
+                Ok(Executed { output: done?, snapshot: None, committed: None })
             }
         }
     }

@@ -1,9 +1,6 @@
 //! The passes: how a scenario can be made smaller.
 
-use scenarios::{
-    Clock, EngineOptions, FaultsMode, Latency, MicroOperation, Operation, Scenario, Step, StorageOptions, When,
-    Workload,
-};
+use scenarios::{Clock, EngineOptions, FaultsMode, Latency, Operation, Scenario, Step, StorageOptions, When};
 
 use super::Shrinker;
 use super::ddmin::ddmin;
@@ -185,24 +182,27 @@ fn operations(shrinker: &mut Shrinker<'_>) {
         let mut places = Vec::new();
         for (c, client) in scenario.clients.iter().enumerate() {
             for (s, step) in client.steps.iter().enumerate() {
-                if let Operation::Transaction { operations } = &step.operation {
-                    places.extend(operations.iter().map(|&micro| (c, s, micro)));
-                }
+                places.extend((0..step.operation.parts()).map(|part| (c, s, part)));
             }
         }
         places
     };
-    reduce(shrinker, places, |scenario, micros: Vec<(usize, usize, MicroOperation)>| {
+    reduce(shrinker, places, |scenario, kept: Vec<(usize, usize, usize)>| {
         let mut smaller = scenario.clone();
         for (c, client) in smaller.clients.iter_mut().enumerate() {
-            for (s, step) in client.steps.iter_mut().enumerate() {
-                if let Operation::Transaction { operations } = &mut step.operation {
-                    let left = micros.iter().filter(|(client, step, _)| (*client, *step) == (c, s));
-                    *operations = left.map(|(.., micro)| *micro).collect();
-                }
-            }
-            let is_empty = |o: &Operation| matches!(o, Operation::Transaction { operations } if operations.is_empty());
-            client.steps.retain(|step| !is_empty(&step.operation));
+            let steps = std::mem::take(&mut client.steps).into_iter().enumerate();
+            client.steps = steps
+                .filter_map(|(s, mut step)| {
+                    if step.operation.parts() > 0 {
+                        let parts = kept.iter().filter(|(client, step, _)| (*client, *step) == (c, s));
+                        let parts: Vec<usize> = parts.map(|(.., part)| *part).collect();
+                        step.operation.keep(&parts);
+                        (!parts.is_empty()).then_some(step)
+                    } else {
+                        Some(step)
+                    }
+                })
+                .collect();
         }
         smaller.clients.retain(|client| !client.steps.is_empty());
         smaller
@@ -265,57 +265,26 @@ fn simple(shrinker: &mut Shrinker<'_>) {
         change(&mut candidate);
         shrinker.adopt(vec![candidate]);
     }
-    let fewer_keys = |scenario: &Scenario, count: u32| {
-        let mut smaller = scenario.clone();
-        match &mut smaller.workload {
-            Workload::Register { keys: all }
-            | Workload::Bank { accounts: all, .. }
-            | Workload::Append { lists: all } => {
-                *all = count;
-            }
-        }
-        let limit = |key: &mut u32| *key %= count;
-        for step in smaller.clients.iter_mut().flat_map(|client| &mut client.steps) {
-            match &mut step.operation {
-                Operation::Read { key }
-                | Operation::Write { key }
-                | Operation::CompareAndSet { key }
-                | Operation::Insert { key }
-                | Operation::Delete { key }
-                | Operation::Append { list: key }
-                | Operation::ReadList { list: key } => limit(key),
-                Operation::Transfer { from, to, amount } => {
-                    limit(from);
-                    limit(to);
-                    *amount = 1;
-                }
-                Operation::Close { account, heir } => {
-                    limit(account);
-                    limit(heir);
-                }
-                Operation::Open { account, from, amount } => {
-                    limit(account);
-                    limit(from);
-                    *amount = 1;
-                }
-                Operation::ReadAccounts { .. } => {}
-                Operation::Transaction { operations } => {
-                    for micro in operations {
-                        let (MicroOperation::Append { list } | MicroOperation::Read { list }) = micro;
-                        limit(list);
+    for kind in 0..shrinker.best.workload.numbers().len() {
+        let fewer = |scenario: &Scenario, count: u32| {
+            let mut smaller = scenario.clone();
+            *smaller.workload.numbers_mut()[kind].1 = count;
+            for step in smaller.clients.iter_mut().flat_map(|client| &mut client.steps) {
+                step.operation.for_each_number_mut(&mut |of, number| {
+                    if of == kind {
+                        *number %= count;
                     }
+                });
+                if let Operation::Transfer { amount, .. } | Operation::Open { amount, .. } = &mut step.operation {
+                    *amount = 1;
                 }
             }
-        }
-        smaller
-    };
-    let count = match shrinker.best.workload {
-        Workload::Register { keys: all } | Workload::Bank { accounts: all, .. } | Workload::Append { lists: all } => {
-            all
-        }
-    };
-    let candidates = (1..=3.min(count)).map(|count| fewer_keys(&shrinker.best, count)).collect();
-    shrinker.adopt(candidates);
+            smaller
+        };
+        let (_, count) = shrinker.best.workload.numbers()[kind];
+        let candidates = (1..=3.min(count)).map(|count| fewer(&shrinker.best, count)).collect();
+        shrinker.adopt(candidates);
+    }
 }
 
 /// Shorter waits: of clients, of faults, and of the whole.

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 use super::Summary;
@@ -88,14 +89,16 @@ impl Results {
 
     /// Reads and checks results.
     pub fn load(path: &Path) -> Result<Self, Error> {
-        /// The one field that every format has, to tell a newer file from a broken one.
+        /// The fields that every format has, to tell a newer file from a broken one, and from a trace.
         #[derive(Deserialize)]
         struct Header {
             format: u32,
+            #[serde(rename = "summary")]
+            _summary: IgnoredAny,
         }
         let bytes = files::read(path)?;
         let malformed = |reason| Error::Malformed { path: path.into(), reason };
-        let Header { format } = serde_json::from_slice(&bytes).map_err(malformed)?;
+        let Header { format, .. } = serde_json::from_slice(&bytes).map_err(malformed)?;
         if format > FORMAT {
             return Err(Error::TooNew { path: path.into(), format });
         }

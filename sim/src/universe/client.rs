@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use engine::node::protocol::{Body, ClientId, ReplyBody, Request};
 use engine::sql::types::Value;
-use engine::sql::{self, Output, SqlState};
+use engine::sql::{self, Kind, Output, SqlState};
 use scenarios::{Client, Executed, Failure};
 
 use super::{Packet, Universe, time};
@@ -38,7 +38,7 @@ enum Answer {
 
 /// What a statement is to the client's state.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Sort {
+pub(super) enum Sort {
     Begin,
     Commit,
     Rollback,
@@ -47,20 +47,15 @@ enum Sort {
 }
 
 impl Sort {
-    fn of(sql: &str) -> Self {
-        let word = sql.trim_start().split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or_default();
-        let is = |keyword: &str| word.eq_ignore_ascii_case(keyword);
-        if is("BEGIN") {
-            Self::Begin
-        } else if is("COMMIT") {
-            Self::Commit
-        } else if is("ROLLBACK") {
-            Self::Rollback
-        } else if is("SELECT") || is("EXPLAIN") {
-            Self::Read
-        } else {
-            Self::Write
-        }
+    pub(super) fn of(sql: &str) -> Self {
+        // What is no statement gets its error from the gateway, and does nothing.
+        sql::parse(sql).map_or(Self::Read, |statement| match statement.kind() {
+            Kind::Begin { .. } => Self::Begin,
+            Kind::Commit => Self::Commit,
+            Kind::Rollback => Self::Rollback,
+            _ if statement.is_read_only() => Self::Read,
+            _ => Self::Write,
+        })
     }
 }
 
@@ -157,8 +152,7 @@ impl Client for SimClient {
     }
 
     async fn execute(&mut self, sql: &str, params: &[Value]) -> Result<Executed, Failure> {
-        let sort = Sort::of(sql);
-        let sql: Arc<str> = self.universe.intern(sql);
+        let (sql, sort) = self.universe.intern(sql);
         if !self.begun {
             self.transaction += 1;
             if sort == Sort::Begin {

@@ -43,6 +43,7 @@ use crate::film::{Event, What};
 use crate::network::{self, Address, Delivery, Network, NetworkOptions, Sent};
 use crate::story::{Change, Moment};
 use crate::verdict::Finding;
+use client::Sort;
 use episode::Episodes;
 use film::Camera;
 pub use packet::Packet;
@@ -165,7 +166,7 @@ pub struct Universe {
     nature: RefCell<Vec<[u64; 4]>>,
     /// Films the run, if it was asked for.
     camera: RefCell<Option<Camera>>,
-    statements: RefCell<BTreeMap<String, Arc<str>>>,
+    statements: RefCell<BTreeMap<String, (Arc<str>, Sort)>>,
     /// Faults that fired, by kind.
     pub faults: RefCell<BTreeMap<&'static str, u64>>,
 }
@@ -585,14 +586,14 @@ impl Universe {
         .await
     }
 
-    /// A shared copy of a statement's text.
-    pub fn intern(&self, sql: &str) -> Arc<str> {
+    /// A shared copy of a statement's text, and what it is to a client.
+    fn intern(&self, sql: &str) -> (Arc<str>, Sort) {
         let mut statements = self.statements.borrow_mut();
         if let Some(statement) = statements.get(sql) {
-            return Arc::clone(statement);
+            return statement.clone();
         }
-        let statement: Arc<str> = sql.into();
-        statements.insert(sql.to_string(), Arc::clone(&statement));
+        let statement = (sql.into(), Sort::of(sql));
+        statements.insert(sql.to_string(), statement.clone());
         statement
     }
 

@@ -303,13 +303,18 @@ impl Node {
             | Self::Limit { input, .. }
             | Self::Distinct { input } => input.width(),
             Self::Project { exprs, .. } => exprs.len(),
-            Self::Join(join) => match join.kind {
-                JoinKind::Semi | JoinKind::Anti => join.left.width(),
-                _ => join.left.width() + join.right.width(),
-            },
+            Self::Join(join) => Self::width_of_join(join.kind, join.left.width(), join.right.width()),
             Self::Aggregate(aggregate) => aggregate.groups.len() + aggregate.calls.len(),
             Self::Set { left, .. } => left.width(),
             Self::With { body, .. } => body.width(),
+        }
+    }
+
+    /// How many columns the rows of a join have, by how many those of its sides have.
+    pub fn width_of_join(kind: JoinKind, left: usize, right: usize) -> usize {
+        match kind {
+            JoinKind::Semi | JoinKind::Anti => left,
+            _ => left + right,
         }
     }
 }

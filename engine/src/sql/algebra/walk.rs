@@ -114,6 +114,70 @@ impl Expr {
     }
 }
 
+impl Expr {
+    /// Calls `f` with each column of the row that the expression is over, also where a query in it reads it.
+    pub fn for_each_column(&self, f: &mut dyn FnMut(usize)) {
+        self.walk(0, &mut |depth, expr| match expr {
+            Self::Column(column) if depth == 0 => f(*column),
+            Self::Outer { level, column } if depth > 0 && *level == depth => f(*column),
+            _ => {}
+        });
+    }
+
+    /// Gives each of these columns another position.
+    pub fn map_columns(&mut self, f: &mut dyn FnMut(usize) -> usize) {
+        self.walk_mut(0, &mut |depth, expr| match expr {
+            Self::Column(column) if depth == 0 => *column = f(*column),
+            Self::Outer { level, column } if depth > 0 && *level == depth => *column = f(*column),
+            _ => {}
+        });
+    }
+
+    /// Moves the expression further inwards (or outwards) by so many rows: what it reads of outer rows is so many levels
+    /// further away.
+    pub fn shift_outer(&mut self, by: isize) {
+        self.walk_mut(0, &mut |depth, expr| shift(depth, expr, by));
+    }
+}
+
+fn shift(depth: usize, expr: &mut Expr, by: isize) {
+    if let Expr::Outer { level, .. } = expr
+        && *level > depth
+    {
+        *level = level.checked_add_signed(by).expect("a level that is there");
+    }
+}
+
+impl Node {
+    /// As [`Expr::shift_outer`].
+    pub fn shift_outer(&mut self, by: isize) {
+        self.walk_mut(0, &mut |depth, expr| shift(depth, expr, by));
+    }
+
+    /// Calls `f` with each column of the row around the query that it reads: of the left side's, for the right side of a
+    /// lateral join.
+    pub fn for_each_outer_column(&self, f: &mut dyn FnMut(usize)) {
+        self.walk(1, &mut |depth, expr| {
+            if let Expr::Outer { level, column } = expr
+                && *level == depth
+            {
+                f(*column);
+            }
+        });
+    }
+
+    /// Gives each of these columns another position.
+    pub fn map_outer_columns(&mut self, f: &mut dyn FnMut(usize) -> usize) {
+        self.walk_mut(1, &mut |depth, expr| {
+            if let Expr::Outer { level, column } = expr
+                && *level == depth
+            {
+                *column = f(*column);
+            }
+        });
+    }
+}
+
 impl Subquery {
     /// A subquery, with the outer columns that it reads.
     pub fn new(kind: SubqueryKind, plan: Node) -> Self {

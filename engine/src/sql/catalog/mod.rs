@@ -87,11 +87,24 @@ impl<'a> Catalog<'a> {
         let key = object_key(name);
         let bytes = self.txn.get(&key, Read::Schema)?;
         let object = bytes.as_deref().map(value::deserialize).transpose()?;
+        self.remember(key, bytes);
+        Ok(object)
+    }
+
+    /// What ANALYZE has found of a table, if it has run.
+    pub fn statistics(&self, table: u32) -> Result<Option<Statistics>> {
+        let key = statistics::key(table);
+        let bytes = self.txn.get(&key, Read::Schema)?;
+        let found = Statistics::decode(bytes.as_deref())?;
+        self.remember(key, bytes);
+        Ok(found)
+    }
+
+    fn remember(&self, key: Vec<u8>, bytes: Option<Vec<u8>>) {
         let mut seen = self.seen.borrow_mut();
         if !seen.iter().any(|(other, _)| *other == key) {
             seen.push((key, bytes));
         }
-        Ok(object)
     }
 
     /// The table or view of a name.

@@ -62,11 +62,18 @@ impl<'a> Way<'a> {
         let (columns, prefix) = (self.columns(), self.table.prefix(self.index));
         for range in ranges {
             equal.clear();
-            for expr in &range.prefix {
-                equal.push(env.evaluate(expr, Tuple::of(&[]))?);
-            }
-            let low = bound(&range.low, env)?;
-            let high = bound(&range.high, env)?;
+            let (low, high) = match values(range, env, &mut equal) {
+                Ok(bounds) => bounds,
+                // What has no value fails for the rows for which the filter asks for it, if there are any.
+                Err(Failure::Sql(_)) => {
+                    let whole = (Bound::Unbounded, Bound::Unbounded);
+                    return Ok(keys::bounded(prefix, &columns, &[], &whole.0, &whole.1)
+                        .map(Place::Range)
+                        .into_iter()
+                        .collect());
+                }
+                Err(failure) => return Err(failure),
+            };
             let unique = self.index.is_none_or(|index| index.unique);
             if unique && !columns.is_empty() && equal.len() == columns.len() {
                 places.extend(keys::point(&prefix, &columns, &equal).map(Place::Key));
@@ -79,6 +86,18 @@ impl<'a> Way<'a> {
         }
         Ok(places)
     }
+}
+
+/// The values of a range: those of the first columns go to `equal`.
+fn values(
+    range: &algebra::KeyRange,
+    env: Env<'_>,
+    equal: &mut Vec<Value>,
+) -> Result<(Bound<Value>, Bound<Value>), Failure> {
+    for expr in &range.prefix {
+        equal.push(env.evaluate(expr, Tuple::of(&[]))?);
+    }
+    Ok((bound(&range.low, env)?, bound(&range.high, env)?))
 }
 
 fn bound(bound: &Bound<algebra::Expr>, env: Env<'_>) -> Result<Bound<Value>, Failure> {

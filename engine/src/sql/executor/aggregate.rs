@@ -178,7 +178,7 @@ impl<'a> HashAggregate<'a> {
         if self.aggregate.groups.is_empty() {
             self.table.insert(0, Key { values: &[], columns: &[] });
             self.groups.add_group();
-            while let Some(batch) = input.next(outer)? {
+            while let Some(batch) = input.next(outer, BATCH)? {
                 self.ctx.step(batch.len())?;
                 batch.iter().try_for_each(|row| self.groups.add(0, row, env))?;
             }
@@ -186,7 +186,7 @@ impl<'a> HashAggregate<'a> {
         }
         let mut rest: Option<Sorter<'a>> = None;
         let mut numbers: Vec<Option<usize>> = Vec::new();
-        while let Some(batch) = input.next(outer)? {
+        while let Some(batch) = input.next(outer, BATCH)? {
             self.ctx.step(batch.len())?;
             // The groups of all rows are found before any row is added: looking up is waiting for memory for the most part, and
             // what does nothing else waits for several rows at once.
@@ -233,11 +233,11 @@ impl<'a> HashAggregate<'a> {
 }
 
 impl Operator for HashAggregate<'_> {
-    fn next(&mut self, outer: Option<&Outer<'_>>) -> Result<Option<Batch>, Failure> {
+    fn next(&mut self, outer: Option<&Outer<'_>>, want: usize) -> Result<Option<Batch>, Failure> {
         if let Some(input) = self.input.take() {
             self.run(input, outer)?;
         }
-        let count = BATCH.min(self.table.len() - self.given);
+        let count = want.min(self.table.len() - self.given);
         if count > 0 {
             let mut batch = Batch::with_capacity(self.aggregate.groups.len() + self.aggregate.calls.len(), count);
             for group in self.given..self.given + count {
@@ -254,7 +254,7 @@ impl Operator for HashAggregate<'_> {
                 self.table.clear();
                 self.given = 0;
                 self.groups.clear();
-                rest.next(outer)
+                rest.next(outer, want)
             }
             None => Ok(None),
         }
@@ -265,8 +265,8 @@ impl Operator for HashAggregate<'_> {
 struct InOrder<'a>(Sorted<'a>);
 
 impl Operator for InOrder<'_> {
-    fn next(&mut self, _: Option<&Outer<'_>>) -> Result<Option<Batch>, Failure> {
-        self.0.next_batch(BATCH)
+    fn next(&mut self, _: Option<&Outer<'_>>, want: usize) -> Result<Option<Batch>, Failure> {
+        self.0.next_batch(want)
     }
 }
 
@@ -279,6 +279,9 @@ pub(super) struct SortedAggregate<'a> {
     /// The key of the group at hand.
     current: KeyTable,
     groups: Groups<'a>,
+    /// The rows at hand, and which of them is next.
+    rows: Batch,
+    next: usize,
     done: bool,
 }
 
@@ -291,6 +294,8 @@ impl<'a> SortedAggregate<'a> {
             keys: Keys::new(aggregate.groups.iter().collect()),
             current: KeyTable::new(aggregate.groups.len()),
             groups: Groups::new(ctx, aggregate),
+            rows: Batch::default(),
+            next: 0,
             done: false,
         }
     }
@@ -311,32 +316,35 @@ impl<'a> SortedAggregate<'a> {
 }
 
 impl Operator for SortedAggregate<'_> {
-    fn next(&mut self, outer: Option<&Outer<'_>>) -> Result<Option<Batch>, Failure> {
+    fn next(&mut self, outer: Option<&Outer<'_>>, want: usize) -> Result<Option<Batch>, Failure> {
         let env = Env::new(self.ctx, outer);
         let mut batch = Batch::new(self.aggregate.groups.len() + self.aggregate.calls.len());
-        while !self.done && batch.len() < BATCH {
-            let input = self.input.next(outer)?;
-            if input.is_none() && self.current.len() == 0 && self.aggregate.groups.is_empty() {
-                // The group of no rows.
-                self.current.insert(0, Key { values: &[], columns: &[] });
-                self.groups.add_group();
-            }
-            let Some(input) = input else {
-                self.done = true;
-                Self::give(&mut self.current, &mut self.groups, &mut batch)?;
-                break;
-            };
-            self.ctx.step(input.len())?;
-            for row in input.iter() {
-                let key = self.keys.of(row, env)?;
-                let hash = key.hash();
-                if self.current.find(hash, key).is_none() {
-                    Self::give(&mut self.current, &mut self.groups, &mut batch)?;
-                    self.current.insert(hash, key);
+        while !self.done && batch.len() < want {
+            if self.next == self.rows.len() {
+                let input = self.input.next(outer, BATCH)?;
+                if input.is_none() && self.current.len() == 0 && self.aggregate.groups.is_empty() {
+                    // The group of no rows.
+                    self.current.insert(0, Key { values: &[], columns: &[] });
                     self.groups.add_group();
                 }
-                self.groups.add(0, row, env)?;
+                let Some(input) = input else {
+                    self.done = true;
+                    Self::give(&mut self.current, &mut self.groups, &mut batch)?;
+                    break;
+                };
+                self.ctx.step(input.len())?;
+                (self.rows, self.next) = (input, 0);
             }
+            let row = self.rows.row(self.next);
+            let key = self.keys.of(row, env)?;
+            let hash = key.hash();
+            if self.current.find(hash, key).is_none() {
+                Self::give(&mut self.current, &mut self.groups, &mut batch)?;
+                self.current.insert(hash, key);
+                self.groups.add_group();
+            }
+            self.groups.add(0, row, env)?;
+            self.next += 1;
         }
         Ok((!batch.is_empty()).then_some(batch))
     }

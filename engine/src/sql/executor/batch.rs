@@ -124,6 +124,14 @@ impl Batch {
         Ok(())
     }
 
+    /// Moves some rows out, from one on, at most some.
+    pub(super) fn take(&mut self, from: usize, most: usize) -> Self {
+        let rows = most.min(self.rows - from);
+        let values = self.values[from * self.width..(from + rows) * self.width].iter_mut();
+        let values = values.map(|value| std::mem::replace(value, Value::Null)).collect();
+        Self { width: self.width, rows, values }
+    }
+
     /// Appends the rows to a list, each by itself.
     pub fn into_rows(self, rows: &mut Vec<Row>) {
         rows.reserve(self.rows);

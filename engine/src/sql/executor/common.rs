@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::super::algebra::{Node, Recursive};
 use super::super::error::Failure;
-use super::batch::Batch;
+use super::batch::{BATCH, Batch};
 use super::context::Memory;
 use super::hash::{Key, KeyTable};
 use super::store::{Store, StoreReader, StoreWriter};
@@ -51,7 +51,7 @@ impl<'a> With<'a> {
             let mut memory = Memory::new(self.ctx);
             let mut newest = StoreWriter::new(self.ctx, self.width);
             let mut count = 0;
-            while let Some(mut batch) = common.next(outer)? {
+            while let Some(mut batch) = common.next(outer, BATCH)? {
                 if !recursive.all {
                     batch.try_retain(|row| {
                         let key = Key { values: row, columns: &columns };
@@ -80,7 +80,7 @@ impl<'a> With<'a> {
 }
 
 impl Operator for With<'_> {
-    fn next(&mut self, outer: Option<&Outer<'_>>) -> Result<Option<Batch>, Failure> {
+    fn next(&mut self, outer: Option<&Outer<'_>>, want: usize) -> Result<Option<Batch>, Failure> {
         if let Some(mut common) = self.common.take() {
             let store = match self.recursive {
                 Some(recursive) => self.recur(common, recursive, outer)?,
@@ -88,7 +88,7 @@ impl Operator for With<'_> {
             };
             self.ctx.set_common(self.id, Rc::new(store));
         }
-        self.body.next(outer)
+        self.body.next(outer, want)
     }
 }
 
@@ -106,7 +106,7 @@ impl<'a> Common<'a> {
 }
 
 impl Operator for Common<'_> {
-    fn next(&mut self, _: Option<&Outer<'_>>) -> Result<Option<Batch>, Failure> {
+    fn next(&mut self, _: Option<&Outer<'_>>, _: usize) -> Result<Option<Batch>, Failure> {
         let reader = match &mut self.reader {
             Some(reader) => reader,
             None => self.reader.insert(StoreReader::new(self.ctx.common(self.id)?)),

@@ -4,6 +4,7 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use super::super::algebra::Node;
 use super::super::error::{Error, Failure, SqlState};
@@ -258,7 +259,11 @@ impl Drop for Memory<'_> {
 pub struct Profile {
     /// By the address of the operator's node, which only finds it.
     tallies: RefCell<BTreeMap<usize, Tally>>,
+    clock: Option<Clock>,
 }
+
+/// Says what time it is, since some moment.
+pub type Clock = fn() -> Duration;
 
 /// What an operator gave.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -267,19 +272,32 @@ pub struct Tally {
     pub starts: u64,
     /// How many rows it gave, in all.
     pub rows: u64,
+    /// How long that took, what it pulled from included, if there is a clock.
+    pub time: Duration,
 }
 
 impl Profile {
+    /// With a clock, if there is one.
+    pub fn new(clock: Option<Clock>) -> Self {
+        Self { tallies: RefCell::default(), clock }
+    }
+
+    /// Whether there is one.
+    pub fn has_clock(&self) -> bool {
+        self.clock.is_some()
+    }
+
     /// What an operator of the plan gave; nothing if it was never run.
     pub fn tally(&self, node: &Node) -> Tally {
         self.tallies.borrow().get(&address(node)).copied().unwrap_or_default()
     }
 
-    fn add(&self, node: usize, starts: u64, rows: u64) {
+    fn add(&self, node: usize, starts: u64, rows: u64, time: Duration) {
         let mut tallies = self.tallies.borrow_mut();
         let tally = tallies.entry(node).or_default();
         tally.starts += starts;
         tally.rows += rows;
+        tally.time += time;
     }
 }
 
@@ -296,15 +314,18 @@ pub(super) struct Counted<'a> {
 
 impl<'a> Counted<'a> {
     pub fn new(profile: &'a Profile, node: &Node, operator: Boxed<'a>) -> Self {
-        profile.add(address(node), 1, 0);
+        profile.add(address(node), 1, 0, Duration::ZERO);
         Self { profile, node: address(node), operator }
     }
 }
 
 impl Operator for Counted<'_> {
-    fn next(&mut self, outer: Option<&Outer<'_>>) -> Result<Option<Batch>, Failure> {
-        let batch = self.operator.next(outer)?;
-        self.profile.add(self.node, 0, batch.as_ref().map_or(0, |batch| batch.len() as u64));
+    fn next(&mut self, outer: Option<&Outer<'_>>, want: usize) -> Result<Option<Batch>, Failure> {
+        let now = || self.profile.clock.map_or(Duration::ZERO, |clock| clock());
+        let start = now();
+        let batch = self.operator.next(outer, want)?;
+        let time = now().saturating_sub(start);
+        self.profile.add(self.node, 0, batch.as_ref().map_or(0, |batch| batch.len() as u64), time);
         Ok(batch)
     }
 }

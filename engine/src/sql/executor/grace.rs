@@ -98,15 +98,20 @@ impl<'a> Partitions<'a> {
     }
 
     /// Joins until the batch is full, or nothing is left.
-    pub fn run(&mut self, condition: &mut Condition<'_>, env: Env<'_>, out: &mut Batch) -> Result<(), Failure> {
-        while out.len() < BATCH {
+    pub fn run(
+        &mut self,
+        condition: &mut Condition<'_>,
+        env: Env<'_>,
+        (out, want): (&mut Batch, usize),
+    ) -> Result<(), Failure> {
+        while out.len() < want {
             if self.current.is_none() {
                 let Some((left, right)) = self.files.pop() else { break };
                 let (right, memory) = (Reader::new(right), Memory::new(self.ctx));
                 self.current = Some(Current { left, right, memory, part: None, partnered: Vec::new() });
             }
             let Some(current) = &mut self.current else { break };
-            if current.run(self.keys, condition, env, out)? {
+            if current.run(self.keys, condition, env, (out, want))? {
                 self.current = None;
             }
         }
@@ -140,17 +145,17 @@ impl Current<'_> {
         keys: usize,
         condition: &mut Condition<'_>,
         env: Env<'_>,
-        out: &mut Batch,
+        (out, want): (&mut Batch, usize),
     ) -> Result<bool, Failure> {
         let mut part = match self.part.take() {
             Some(part) => part,
             None => self.load(keys, condition, env, true)?,
         };
         let shape = condition.shape;
-        while out.len() < BATCH {
+        while out.len() < want {
             if part.left_done {
                 if shape.gives_lone_right() {
-                    part.lone = part.table.push_lone(shape, part.lone, out);
+                    part.lone = part.table.push_lone(shape, part.lone, out, want);
                     if part.lone < part.table.rows.len() {
                         continue;
                     }
@@ -173,7 +178,7 @@ impl Current<'_> {
                 // In the last part, left rows that had no partner in any come out.
                 let known = &mut self.partnered[..];
                 let known = if part.only { None } else { Some(&mut known[part.base..part.base + part.count]) };
-                part.probe.run(&mut part.table, condition, env, out, (known, part.last))?;
+                part.probe.run(&mut part.table, condition, env, (out, want), (known, part.last))?;
             }
         }
         self.part = Some(part);

@@ -98,8 +98,8 @@ impl Table {
     }
 
     /// Gives out right rows without a partner, from one on, until the batch is full; gives back where to go on.
-    pub fn push_lone(&self, shape: Shape, mut from: usize, out: &mut Batch) -> usize {
-        while from < self.rows.len() && out.len() < BATCH {
+    pub fn push_lone(&self, shape: Shape, mut from: usize, out: &mut Batch, want: usize) -> usize {
+        while from < self.rows.len() && out.len() < want {
             if !self.partnered[from] {
                 shape.push_lone_right(out, self.rows.row(from));
             }
@@ -140,7 +140,7 @@ impl Probe {
         table: &mut Table,
         condition: &mut Condition<'_>,
         env: Env<'_>,
-        out: &mut Batch,
+        (out, want): (&mut Batch, usize),
         (mut known, last): (Option<&mut [bool]>, bool),
     ) -> Result<(), Failure> {
         let shape = condition.shape;
@@ -150,7 +150,7 @@ impl Probe {
             }
         }
         let mut looked = 0;
-        while self.next < self.rows.len() && out.len() < BATCH {
+        while self.next < self.rows.len() && out.len() < want {
             let left = self.rows.row(self.next);
             looked += 1;
             let (mut at, mut partnered) = if let Some(at) = self.at.take() {
@@ -164,7 +164,7 @@ impl Probe {
                 (self.firsts[self.next], before)
             };
             while at != NONE {
-                if out.len() >= BATCH {
+                if out.len() >= want {
                     self.at = Some((at, partnered));
                     condition.ctx.step(looked)?;
                     return Ok(());
@@ -242,7 +242,7 @@ impl<'a> HashJoin<'a> {
         let env = Env::new(ctx, outer);
         let State::Memory { table, .. } = &mut self.state else { return Ok(()) };
         let mut fits = true;
-        while let Some(batch) = right.next(outer)? {
+        while let Some(batch) = right.next(outer, BATCH)? {
             ctx.step(batch.len())?;
             let size = table.add(batch, &mut self.condition, env)?;
             fits = self.memory.take(size);
@@ -259,11 +259,11 @@ impl<'a> HashJoin<'a> {
         self.memory.clear();
         partitions.add_right(&rows, &mut self.condition, env)?;
         drop(rows);
-        while let Some(batch) = right.next(outer)? {
+        while let Some(batch) = right.next(outer, BATCH)? {
             partitions.add_right(&batch, &mut self.condition, env)?;
         }
         drop(right);
-        while let Some(batch) = self.left.next(outer)? {
+        while let Some(batch) = self.left.next(outer, BATCH)? {
             partitions.add_left(&batch, &mut self.condition, env)?;
         }
         partitions.seal()?;
@@ -273,7 +273,7 @@ impl<'a> HashJoin<'a> {
 }
 
 impl Operator for HashJoin<'_> {
-    fn next(&mut self, outer: Option<&Outer<'_>>) -> Result<Option<Batch>, Failure> {
+    fn next(&mut self, outer: Option<&Outer<'_>>, want: usize) -> Result<Option<Batch>, Failure> {
         if let Some(right) = self.right.take() {
             self.build(right, outer)?;
         }
@@ -281,20 +281,20 @@ impl Operator for HashJoin<'_> {
         let shape = self.condition.shape;
         let mut out = Batch::new(shape.width());
         match &mut self.state {
-            State::Partitioned(partitions) => partitions.run(&mut self.condition, env, &mut out)?,
+            State::Partitioned(partitions) => partitions.run(&mut self.condition, env, (&mut out, want))?,
             State::Memory { table, probe, left_done, lone } => {
-                while out.len() < BATCH && !*left_done {
+                while out.len() < want && !*left_done {
                     if probe.is_through() {
-                        match self.left.next(outer)? {
+                        match self.left.next(outer, want)? {
                             Some(rows) => probe.start(rows),
                             None => *left_done = true,
                         }
                     } else {
-                        probe.run(table, &mut self.condition, env, &mut out, (None, true))?;
+                        probe.run(table, &mut self.condition, env, (&mut out, want), (None, true))?;
                     }
                 }
                 if *left_done && shape.gives_lone_right() {
-                    *lone = table.push_lone(shape, *lone, &mut out);
+                    *lone = table.push_lone(shape, *lone, &mut out, want);
                 }
             }
         }

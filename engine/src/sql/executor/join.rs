@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::super::algebra::{self, Expr, JoinKind};
 use super::super::error::{Error, Failure, SqlState};
 use super::super::types::Value;
-use super::batch::{BATCH, Batch};
+use super::batch::Batch;
 use super::context::Memory;
 use super::evaluate::{Env, Tuple};
 use super::store::{Store, StoreReader, StoreWriter};
@@ -127,7 +127,7 @@ impl<'a> NestedLoop<'a> {
 
     /// Compares the left row at hand with what is left of the right side, until that ends or the batch is full. Says
     /// whether it is through.
-    fn compare(&mut self, place: &mut Place, out: &mut Batch, env: Env<'_>) -> Result<bool, Failure> {
+    fn compare(&mut self, place: &mut Place, out: &mut Batch, env: Env<'_>, want: usize) -> Result<bool, Failure> {
         let left = self.rows.row(self.next);
         loop {
             let Some(chunk) = &place.chunk else {
@@ -139,7 +139,7 @@ impl<'a> NestedLoop<'a> {
             };
             self.ctx.step(chunk.len() - place.row)?;
             while place.row < chunk.len() {
-                if out.len() >= BATCH {
+                if out.len() >= want {
                     return Ok(false);
                 }
                 let right = chunk.row(place.row);
@@ -162,7 +162,7 @@ impl<'a> NestedLoop<'a> {
 }
 
 impl Operator for NestedLoop<'_> {
-    fn next(&mut self, outer: Option<&Outer<'_>>) -> Result<Option<Batch>, Failure> {
+    fn next(&mut self, outer: Option<&Outer<'_>>, want: usize) -> Result<Option<Batch>, Failure> {
         if let Some(mut right) = self.right.take() {
             let writer = StoreWriter::new(self.ctx, self.shape.right);
             self.kept = Rc::new(writer.drain(&mut *right, outer, &mut self.memory)?);
@@ -173,9 +173,9 @@ impl Operator for NestedLoop<'_> {
         }
         let env = Env::new(self.ctx, outer);
         let mut out = Batch::new(self.shape.width());
-        while self.lone.is_none() && out.len() < BATCH {
+        while self.lone.is_none() && out.len() < want {
             if self.next == self.rows.len() {
-                let Some(rows) = self.left.next(outer)? else {
+                let Some(rows) = self.left.next(outer, want)? else {
                     self.lone = Some((StoreReader::new(Rc::clone(&self.kept)), 0));
                     break;
                 };
@@ -188,7 +188,7 @@ impl Operator for NestedLoop<'_> {
                 base: 0,
                 partnered: false,
             });
-            if !self.compare(&mut place, &mut out, env)? {
+            if !self.compare(&mut place, &mut out, env, want)? {
                 self.at = Some(place);
                 break;
             }
@@ -200,7 +200,7 @@ impl Operator for NestedLoop<'_> {
         if let Some((reader, base)) = &mut self.lone
             && self.shape.gives_lone_right()
         {
-            while out.len() < BATCH {
+            while out.len() < want {
                 let Some(chunk) = reader.next()? else { break };
                 for (row, partnered) in chunk.iter().zip(&self.partnered[*base..]) {
                     if !partnered {
@@ -242,12 +242,12 @@ impl<'a> Lateral<'a> {
 }
 
 impl Operator for Lateral<'_> {
-    fn next(&mut self, outer: Option<&Outer<'_>>) -> Result<Option<Batch>, Failure> {
+    fn next(&mut self, outer: Option<&Outer<'_>>, want: usize) -> Result<Option<Batch>, Failure> {
         let env = Env::new(self.ctx, outer);
         let mut out = Batch::new(self.shape.width());
-        while !self.done && out.len() < BATCH {
+        while !self.done && out.len() < want {
             if self.next == self.rows.len() {
-                let Some(rows) = self.left.next(outer)? else {
+                let Some(rows) = self.left.next(outer, want)? else {
                     self.done = true;
                     break;
                 };
@@ -259,7 +259,8 @@ impl Operator for Lateral<'_> {
                 None => (build(self.node, self.ctx, self.depth)?, false),
             };
             let inner = Outer { row: Tuple::of(left), around: outer };
-            let batch = right.next(Some(&inner))?;
+            let decided_by_any = self.on.is_none() && self.shape.is_decided_by_first();
+            let batch = right.next(Some(&inner), if decided_by_any { 1 } else { want - out.len() })?;
             self.ctx.step(1 + batch.as_ref().map_or(0, Batch::len))?;
             let mut decided = batch.is_none();
             for row in batch.iter().flat_map(Batch::iter) {

@@ -35,12 +35,12 @@ impl<'a> Side<'a> {
     }
 
     /// Makes the next row ready, if there is one.
-    fn prepare(&mut self, env: Env<'_>) -> Result<bool, Failure> {
+    fn prepare(&mut self, env: Env<'_>, want: usize) -> Result<bool, Failure> {
         if self.ready {
             return Ok(true);
         }
         if self.next == self.rows.len() {
-            let Some(rows) = self.input.next(env.outer)? else { return Ok(false) };
+            let Some(rows) = self.input.next(env.outer, want)? else { return Ok(false) };
             env.ctx.step(rows.len())?;
             (self.rows, self.next) = (rows, 0);
         }
@@ -121,14 +121,14 @@ impl<'a> MergeJoin<'a> {
     }
 
     /// Keeps the next right rows with one key. Those that equal nothing are given out or passed over.
-    fn load(&mut self, env: Env<'_>, out: &mut Batch) -> Result<(), Failure> {
-        while self.right.prepare(env)? {
+    fn load(&mut self, env: Env<'_>, out: &mut Batch, want: usize) -> Result<(), Failure> {
+        while self.right.prepare(env, BATCH)? {
             if !self.right.comparable {
                 if self.shape.gives_lone_right() {
                     self.shape.push_lone_right(out, self.right.rows.row(self.right.next));
                 }
                 self.right.pass();
-                if out.len() >= BATCH {
+                if out.len() >= want {
                     return Ok(());
                 }
                 continue;
@@ -137,7 +137,7 @@ impl<'a> MergeJoin<'a> {
             let key = self.right.key.clone();
             let mut writer = StoreWriter::new(self.ctx, self.shape.right);
             let mut batch = Batch::new(self.shape.right);
-            while self.right.prepare(env)? && self.right.key == key {
+            while self.right.prepare(env, BATCH)? && self.right.key == key {
                 batch.push(self.right.rows.row(self.right.next));
                 self.right.pass();
                 if batch.len() == BATCH {
@@ -167,8 +167,8 @@ impl<'a> MergeJoin<'a> {
     }
 
     /// Looks at the next left row. Says whether there is anything left.
-    fn advance(&mut self, env: Env<'_>, out: &mut Batch) -> Result<bool, Failure> {
-        if !self.left.prepare(env)? {
+    fn advance(&mut self, env: Env<'_>, out: &mut Batch, want: usize) -> Result<bool, Failure> {
+        if !self.left.prepare(env, want)? {
             if self.group.is_some() {
                 self.discard();
                 return Ok(true);
@@ -177,7 +177,7 @@ impl<'a> MergeJoin<'a> {
                 return Ok(false);
             }
             let before = out.len();
-            self.load(env, out)?;
+            self.load(env, out, want)?;
             return Ok(self.group.is_some() || out.len() > before);
         }
         let row = self.left.rows.row(self.left.next);
@@ -197,8 +197,8 @@ impl<'a> MergeJoin<'a> {
                 self.left.pass();
             }
             None => {
-                self.load(env, out)?;
-                if self.group.is_none() && out.len() < BATCH {
+                self.load(env, out, want)?;
+                if self.group.is_none() && out.len() < want {
                     // The right side is through.
                     self.shape.push_lone_left(out, self.left.rows.row(self.left.next));
                     self.left.pass();
@@ -209,7 +209,7 @@ impl<'a> MergeJoin<'a> {
     }
 
     /// Compares the left row with its group. Says whether it is through, and not the batch full.
-    fn compare(&mut self, place: &mut Place, env: Env<'_>, out: &mut Batch) -> Result<bool, Failure> {
+    fn compare(&mut self, place: &mut Place, env: Env<'_>, out: &mut Batch, want: usize) -> Result<bool, Failure> {
         let left = self.left.rows.row(self.left.next);
         loop {
             let Some(chunk) = &place.chunk else {
@@ -220,7 +220,7 @@ impl<'a> MergeJoin<'a> {
                 continue;
             };
             while place.row < chunk.len() {
-                if out.len() >= BATCH {
+                if out.len() >= want {
                     return Ok(false);
                 }
                 let right = chunk.row(place.row);
@@ -246,18 +246,18 @@ impl<'a> MergeJoin<'a> {
 }
 
 impl Operator for MergeJoin<'_> {
-    fn next(&mut self, outer: Option<&Outer<'_>>) -> Result<Option<Batch>, Failure> {
+    fn next(&mut self, outer: Option<&Outer<'_>>, want: usize) -> Result<Option<Batch>, Failure> {
         let env = Env::new(self.ctx, outer);
         let mut out = Batch::new(self.shape.width());
-        while out.len() < BATCH {
+        while out.len() < want {
             match std::mem::replace(&mut self.step, Step::Advance) {
                 Step::Advance => {
-                    if !self.advance(env, &mut out)? {
+                    if !self.advance(env, &mut out, want)? {
                         break;
                     }
                 }
                 Step::Compare(mut place) => {
-                    if self.compare(&mut place, env, &mut out)? {
+                    if self.compare(&mut place, env, &mut out, want)? {
                         if !place.partnered {
                             self.shape.push_lone_left(&mut out, self.left.rows.row(self.left.next));
                         }

@@ -41,8 +41,9 @@ use super::schema::Row;
 use super::types::Value;
 
 pub use arithmetic::{binary, comparison, unary};
+use batch::BATCH;
 pub use batch::Batch;
-pub use context::{Context, Profile, Settings, Tally};
+pub use context::{Clock, Context, Profile, Settings, Tally};
 pub use spill::{DiskSpill, Spill, SpillFile};
 
 use evaluate::{Env, Tuple};
@@ -60,10 +61,44 @@ struct Outer<'e> {
 /// What gives rows when it is asked.
 trait Operator {
     /// The next rows, at least one; `None` when there are no more. The outer rows are the same at each call.
-    fn next(&mut self, outer: Option<&Outer<'_>>) -> Result<Option<Batch>, Failure>;
+    ///
+    /// No more than `want` rows are wanted now, which is at least one, and no more are given. What works row by row computes
+    /// no more of them, so that a LIMIT does not meet the errors of rows behind it.
+    fn next(&mut self, outer: Option<&Outer<'_>>, want: usize) -> Result<Option<Batch>, Failure>;
 }
 
 type Boxed<'a> = Box<dyn Operator + 'a>;
+
+/// Keeps what an operator gives beyond what is wanted: one that cannot stop between any two rows.
+struct Surplus<O> {
+    operator: O,
+    /// Rows that were given already, and how many of them have gone on.
+    rest: Option<(Batch, usize)>,
+}
+
+impl<'a, O: Operator + 'a> Surplus<O> {
+    fn boxed(operator: O) -> Boxed<'a> {
+        Box::new(Self { operator, rest: None })
+    }
+}
+
+impl<O: Operator> Operator for Surplus<O> {
+    fn next(&mut self, outer: Option<&Outer<'_>>, want: usize) -> Result<Option<Batch>, Failure> {
+        let (mut batch, given) = match self.rest.take() {
+            Some(rest) => rest,
+            None => match self.operator.next(outer, want)? {
+                Some(batch) if batch.len() <= want => return Ok(Some(batch)),
+                Some(batch) => (batch, 0),
+                None => return Ok(None),
+            },
+        };
+        let part = batch.take(given, want);
+        if given + part.len() < batch.len() {
+            self.rest = Some((batch, given + part.len()));
+        }
+        Ok(Some(part))
+    }
+}
 
 /// The rows of a plan, to be pulled.
 pub struct Rows<'a> {
@@ -74,7 +109,7 @@ pub struct Rows<'a> {
 impl Rows<'_> {
     /// The next rows, at least one; `None` when there are no more.
     pub fn next_batch(&mut self) -> Result<Option<Batch>, Failure> {
-        self.operator.next(None)
+        self.operator.next(None, BATCH)
     }
 
     /// How many columns the rows have.
@@ -122,7 +157,7 @@ fn build<'a>(node: &'a Node, ctx: &'a Context<'a>, depth: usize) -> Result<Boxed
         Node::Project { input, exprs } => Box::new(row::Project::new(ctx, below(input)?, exprs)),
         Node::Join(join) => match &join.method {
             JoinMethod::NestedLoop => {
-                Box::new(join::NestedLoop::new(ctx, join, below(&join.left)?, below(&join.right)?))
+                Surplus::boxed(join::NestedLoop::new(ctx, join, below(&join.left)?, below(&join.right)?))
             }
             JoinMethod::Lateral => Box::new(join::Lateral::new(ctx, join, below(&join.left)?, depth + 1)?),
             JoinMethod::Hash { keys, residual } => Box::new(hash_join::HashJoin::new(
@@ -132,7 +167,7 @@ fn build<'a>(node: &'a Node, ctx: &'a Context<'a>, depth: usize) -> Result<Boxed
                 below(&join.left)?,
                 below(&join.right)?,
             )),
-            JoinMethod::Merge { keys, residual } => Box::new(merge_join::MergeJoin::new(
+            JoinMethod::Merge { keys, residual } => Surplus::boxed(merge_join::MergeJoin::new(
                 ctx,
                 join,
                 (keys, residual.as_ref()),
@@ -165,15 +200,15 @@ fn build<'a>(node: &'a Node, ctx: &'a Context<'a>, depth: usize) -> Result<Boxed
                 // Each row of the left once, and then those that are not on the right.
                 (SetOperator::Except, false) => {
                     let left = Box::new(set::Distinct::new(ctx, left, width));
-                    Box::new(set::Match::new(ctx, (left, right), *operator, *all, width))
+                    Surplus::boxed(set::Match::new(ctx, (left, right), *operator, *all, width))
                 }
-                _ => Box::new(set::Match::new(ctx, (left, right), *operator, *all, width)),
+                _ => Surplus::boxed(set::Match::new(ctx, (left, right), *operator, *all, width)),
             }
         }
         Node::With { id, common, recursive, body } => {
             Box::new(common::With::new(ctx, *id, common, recursive.as_deref(), body, depth + 1)?)
         }
-        Node::Common { id, .. } => Box::new(common::Common::new(ctx, *id)),
+        Node::Common { id, .. } => Surplus::boxed(common::Common::new(ctx, *id)),
     };
     Ok(match ctx.profile() {
         Some(profile) => Box::new(context::Counted::new(profile, node, operator)),

@@ -11,7 +11,7 @@ use super::{Boxed, Context, Operator, Outer};
 pub(super) struct Nothing;
 
 impl Operator for Nothing {
-    fn next(&mut self, _: Option<&Outer<'_>>) -> Result<Option<Batch>, Failure> {
+    fn next(&mut self, _: Option<&Outer<'_>>, _: usize) -> Result<Option<Batch>, Failure> {
         Ok(None)
     }
 }
@@ -30,8 +30,8 @@ impl<'a> Values<'a> {
 }
 
 impl Operator for Values<'_> {
-    fn next(&mut self, outer: Option<&Outer<'_>>) -> Result<Option<Batch>, Failure> {
-        let count = self.rows.len().min(BATCH);
+    fn next(&mut self, outer: Option<&Outer<'_>>, want: usize) -> Result<Option<Batch>, Failure> {
+        let count = self.rows.len().min(want);
         if count == 0 {
             return Ok(None);
         }
@@ -66,8 +66,8 @@ impl<'a> Known<'a> {
 }
 
 impl Operator for Known<'_> {
-    fn next(&mut self, _: Option<&Outer<'_>>) -> Result<Option<Batch>, Failure> {
-        let count = self.rows.len().min(BATCH);
+    fn next(&mut self, _: Option<&Outer<'_>>, want: usize) -> Result<Option<Batch>, Failure> {
+        let count = self.rows.len().min(want);
         if count == 0 {
             return Ok(None);
         }
@@ -96,9 +96,9 @@ impl<'a> Filter<'a> {
 }
 
 impl Operator for Filter<'_> {
-    fn next(&mut self, outer: Option<&Outer<'_>>) -> Result<Option<Batch>, Failure> {
+    fn next(&mut self, outer: Option<&Outer<'_>>, want: usize) -> Result<Option<Batch>, Failure> {
         let env = Env::new(self.ctx, outer);
-        while let Some(mut batch) = self.input.next(outer)? {
+        while let Some(mut batch) = self.input.next(outer, want)? {
             self.ctx.step(batch.len())?;
             batch.try_retain(|row| env.holds(Some(self.predicate), Tuple::of(row)))?;
             if !batch.is_empty() {
@@ -146,19 +146,20 @@ fn reads_columns(expr: &Expr) -> bool {
 }
 
 impl Operator for Project<'_> {
-    fn next(&mut self, outer: Option<&Outer<'_>>) -> Result<Option<Batch>, Failure> {
+    fn next(&mut self, outer: Option<&Outer<'_>>, want: usize) -> Result<Option<Batch>, Failure> {
         let (mut input, start) = match self.pending.take() {
             Some(pending) => pending,
-            None => match self.input.next(outer)? {
+            None => match self.input.next(outer, want)? {
                 Some(batch) => (batch, 0),
                 None => return Ok(None),
             },
         };
-        self.ctx.step(input.len() - start)?;
+        let end = input.len().min(start + want);
+        self.ctx.step(end - start)?;
         let env = Env::new(self.ctx, outer);
-        let mut batch = Batch::with_capacity(self.exprs.len(), input.len() - start);
+        let mut batch = Batch::with_capacity(self.exprs.len(), end - start);
         let mut texts = 0;
-        for position in start..input.len() {
+        for position in start..end {
             batch.try_push_with(|values| {
                 for (expr, moved) in self.exprs.iter().zip(&self.moved) {
                     let value = match moved {
@@ -172,7 +173,7 @@ impl Operator for Project<'_> {
                 }
                 Ok::<_, Failure>(())
             })?;
-            if texts > MAX_TEXTS && position + 1 < input.len() {
+            if position + 1 < input.len() && (texts > MAX_TEXTS || position + 1 == end) {
                 self.pending = Some((input, position + 1));
                 break;
             }
@@ -210,7 +211,7 @@ pub(super) fn count(expr: &Expr, env: Env<'_>, state: SqlState) -> Result<Option
 }
 
 impl Operator for Limit<'_> {
-    fn next(&mut self, outer: Option<&Outer<'_>>) -> Result<Option<Batch>, Failure> {
+    fn next(&mut self, outer: Option<&Outer<'_>>, want: usize) -> Result<Option<Batch>, Failure> {
         let (mut skip, mut take) = if let Some(left) = self.left {
             left
         } else {
@@ -220,10 +221,12 @@ impl Operator for Limit<'_> {
             (skip.unwrap_or(0), take.unwrap_or(usize::MAX))
         };
         while take > 0 {
-            let Some(mut batch) = self.input.next(outer)? else { break };
+            // What is left out has to be made as well.
+            let wanted = skip.saturating_add(take.min(want)).min(BATCH);
+            let Some(mut batch) = self.input.next(outer, wanted)? else { break };
             let skipped = skip.min(batch.len());
             batch.skip(skipped);
-            batch.truncate(take);
+            batch.truncate(take.min(want));
             skip -= skipped;
             take -= batch.len();
             if !batch.is_empty() {

@@ -154,13 +154,14 @@ impl Source {
 }
 
 impl Operator for Scan<'_> {
-    fn next(&mut self, outer: Option<&Outer<'_>>) -> Result<Option<Batch>, Failure> {
+    fn next(&mut self, outer: Option<&Outer<'_>>, want: usize) -> Result<Option<Batch>, Failure> {
         let env = Env::new(self.ctx, outer);
         if self.places.is_none() {
+            // A key that has no value is looked at below.
             if let [range] = self.plan.access.ranges.as_slice()
                 && self.way.is_row(range)
+                && let Ok(row) = self.way.row_key(range, env)
             {
-                let row = self.way.row_key(range, env)?;
                 self.places = Some(Vec::new());
                 let mut batch = Batch::with_capacity(self.plan.columns.len(), 1);
                 self.ctx.step(1)?;
@@ -180,12 +181,13 @@ impl Operator for Scan<'_> {
         if self.cursor.is_none() && self.places.as_ref().is_some_and(Vec::is_empty) {
             return Ok(None);
         }
-        let mut batch = Batch::with_capacity(self.plan.columns.len(), self.size);
+        let size = self.size.min(want);
+        let mut batch = Batch::with_capacity(self.plan.columns.len(), size);
         loop {
             if let Some(mut cursor) = self.cursor.take() {
                 let mut looked = 0;
                 loop {
-                    if batch.len() == self.size {
+                    if batch.len() == size {
                         self.cursor = Some(cursor);
                         break;
                     }
@@ -199,7 +201,7 @@ impl Operator for Scan<'_> {
                 }
                 self.ctx.step(looked)?;
             }
-            if batch.len() >= self.size || self.cursor.is_none() && !self.advance(&mut batch, env)? {
+            if batch.len() >= size || self.cursor.is_none() && !self.advance(&mut batch, env)? {
                 break;
             }
         }

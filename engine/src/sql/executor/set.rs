@@ -29,14 +29,14 @@ impl<'a> Concat<'a> {
 }
 
 impl Operator for Concat<'_> {
-    fn next(&mut self, outer: Option<&Outer<'_>>) -> Result<Option<Batch>, Failure> {
+    fn next(&mut self, outer: Option<&Outer<'_>>, want: usize) -> Result<Option<Batch>, Failure> {
         if let Some(left) = &mut self.left {
-            if let Some(batch) = left.next(outer)? {
+            if let Some(batch) = left.next(outer, want)? {
                 return Ok(Some(batch));
             }
             self.left = None;
         }
-        self.right.next(outer)
+        self.right.next(outer, want)
     }
 }
 
@@ -60,9 +60,9 @@ impl<'a> Distinct<'a> {
 }
 
 impl Operator for Distinct<'_> {
-    fn next(&mut self, outer: Option<&Outer<'_>>) -> Result<Option<Batch>, Failure> {
+    fn next(&mut self, outer: Option<&Outer<'_>>, want: usize) -> Result<Option<Batch>, Failure> {
         while self.sorted.is_none() {
-            let Some(mut batch) = self.input.next(outer)? else {
+            let Some(mut batch) = self.input.next(outer, want)? else {
                 let sorter = self.rest.take().unwrap_or_else(|| Sorter::new(self.ctx, self.columns.len()));
                 self.sorted = Some((sorter.finish()?, Vec::new()));
                 break;
@@ -99,7 +99,7 @@ impl Operator for Distinct<'_> {
         let Some((sorted, last)) = &mut self.sorted else { return Ok(None) };
         let mut batch = Batch::new(self.columns.len());
         let mut key = Vec::new();
-        while batch.len() < BATCH {
+        while batch.len() < want {
             key.clear();
             if !sorted.next(&mut batch, &mut key)? {
                 break;
@@ -195,7 +195,7 @@ impl<'a> Match<'a> {
             whole_row(row, bytes);
             Ok(())
         };
-        while let Some(batch) = self.right.next(outer)? {
+        while let Some(batch) = self.right.next(outer, BATCH)? {
             self.ctx.step(batch.len())?;
             if let Some(sorter) = &mut sorter {
                 sorter.add(batch, order)?;
@@ -234,7 +234,7 @@ impl<'a> Match<'a> {
         }
         let Some(right) = sorter else { return Ok(State::Counted { rows, counts }) };
         let mut left = Sorter::new(self.ctx, width);
-        while let Some(batch) = self.left.next(outer)? {
+        while let Some(batch) = self.left.next(outer, BATCH)? {
             left.add(batch, order)?;
         }
         let (left, right) = (Side::new(left, width)?, Side::new(right, width)?);
@@ -243,7 +243,7 @@ impl<'a> Match<'a> {
 }
 
 impl Operator for Match<'_> {
-    fn next(&mut self, outer: Option<&Outer<'_>>) -> Result<Option<Batch>, Failure> {
+    fn next(&mut self, outer: Option<&Outer<'_>>, want: usize) -> Result<Option<Batch>, Failure> {
         if matches!(self.state, State::Start) {
             self.state = self.start(outer)?;
         }
@@ -251,7 +251,7 @@ impl Operator for Match<'_> {
         match &mut self.state {
             State::Start => unreachable!("it has been started"),
             State::Counted { rows, counts } => {
-                while let Some(mut batch) = self.left.next(outer)? {
+                while let Some(mut batch) = self.left.next(outer, want)? {
                     self.ctx.step(batch.len())?;
                     batch.try_retain(|row| {
                         let key = Key { values: row, columns: &self.columns };
@@ -274,7 +274,7 @@ impl Operator for Match<'_> {
             State::Sorted(merging) => {
                 let Merging { left, right } = &mut **merging;
                 let mut batch = Batch::new(self.columns.len());
-                while batch.len() < BATCH && !left.row.is_empty() {
+                while batch.len() < want && !left.row.is_empty() {
                     while !right.row.is_empty() && right.key < left.key {
                         right.advance()?;
                     }

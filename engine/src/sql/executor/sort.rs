@@ -359,7 +359,7 @@ impl<'a> Sort<'a> {
         let most = first.saturating_mul(2).max(2 * BATCH);
         // The key of the last row that can still be among the first ones.
         let mut last: Option<Vec<u8>> = None;
-        while let Some(mut batch) = self.input.next(outer)? {
+        while let Some(mut batch) = self.input.next(outer, BATCH)? {
             let order = |row: &[Value], bytes: &mut Vec<u8>| {
                 for key in self.keys {
                     let value = env.value(&key.expr, Tuple::of(row))?;
@@ -391,7 +391,7 @@ impl<'a> Sort<'a> {
 }
 
 impl Operator for Sort<'_> {
-    fn next(&mut self, outer: Option<&Outer<'_>>) -> Result<Option<Batch>, Failure> {
+    fn next(&mut self, outer: Option<&Outer<'_>>, want: usize) -> Result<Option<Batch>, Failure> {
         if self.sorted.is_none() {
             self.sorted = Some(self.sort(outer)?);
         }
@@ -399,7 +399,7 @@ impl Operator for Sort<'_> {
         if *left == 0 {
             return Ok(None);
         }
-        let batch = sorted.next_batch(BATCH.min(*left))?;
+        let batch = sorted.next_batch(want.min(*left))?;
         *left -= batch.as_ref().map_or(0, Batch::len);
         Ok(batch)
     }

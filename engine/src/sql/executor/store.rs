@@ -59,7 +59,7 @@ impl<'a> StoreWriter<'a> {
         outer: Option<&Outer<'_>>,
         memory: &mut Memory<'a>,
     ) -> Result<Store, Failure> {
-        while let Some(batch) = input.next(outer)? {
+        while let Some(batch) = input.next(outer, BATCH)? {
             self.push(batch, memory)?;
         }
         self.finish()

@@ -11,6 +11,7 @@ use super::super::algebra::{Binary, Quantifier, Subquery, SubqueryKind};
 use super::super::error::{Error, Failure, SqlState};
 use super::super::types::Value;
 use super::arithmetic::{and, comparison, or};
+use super::batch::BATCH;
 use super::evaluate::{Env, Tuple};
 use super::hash::{AddressMap, Key, KeyTable};
 use super::{Outer, build};
@@ -110,10 +111,10 @@ impl Env<'_> {
         let outer = Outer { row, around: self.outer };
         let mut rows = build(&subquery.plan, self.ctx, 0)?;
         Ok(match &subquery.kind {
-            SubqueryKind::Exists => Answer::Value(Value::Boolean(rows.next(Some(&outer))?.is_some())),
+            SubqueryKind::Exists => Answer::Value(Value::Boolean(rows.next(Some(&outer), 1)?.is_some())),
             SubqueryKind::Scalar => {
-                let Some(mut batch) = rows.next(Some(&outer))? else { return Ok(Answer::Value(Value::Null)) };
-                if batch.len() > 1 || rows.next(Some(&outer))?.is_some() {
+                let Some(mut batch) = rows.next(Some(&outer), 2)? else { return Ok(Answer::Value(Value::Null)) };
+                if batch.len() > 1 || rows.next(Some(&outer), 1)?.is_some() {
                     let message = "a subquery that stands for one value gave several rows";
                     return Err(Error::new(SqlState::CARDINALITY_VIOLATION, message).into());
                 }
@@ -122,7 +123,7 @@ impl Env<'_> {
             SubqueryKind::Quantified { .. } => {
                 let mut set = Set { values: KeyTable::new(1), has_null: false };
                 let mut size = 0;
-                while let Some(batch) = rows.next(Some(&outer))? {
+                while let Some(batch) = rows.next(Some(&outer), BATCH)? {
                     self.ctx.step(batch.len())?;
                     for row in batch.iter() {
                         let key = Key { values: row, columns: &[0] };

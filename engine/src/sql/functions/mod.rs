@@ -193,6 +193,34 @@ impl Function {
         }
     }
 
+    /// Whether it has a value for all arguments of the types that it was resolved to.
+    pub fn is_total(&self) -> bool {
+        const TOTAL: [&str; 14] = [
+            "nullif",
+            "greatest",
+            "least",
+            "typeof",
+            "pg_typeof",
+            "num_nulls",
+            "num_nonnulls",
+            "length",
+            "char_length",
+            "character_length",
+            "octet_length",
+            "starts_with",
+            "strpos",
+            "sign",
+        ];
+        match self {
+            Self::Coalesce => true,
+            // A function that a program has added may have one of the names.
+            Self::Scalar(scalar) => {
+                TOTAL.contains(&scalar.name)
+                    && BUILT_IN.iter().any(|functions| functions.iter().any(|own| std::ptr::eq(own, *scalar)))
+            }
+        }
+    }
+
     /// Calls it with values of the types that it was resolved to.
     pub fn call(&self, args: &[&Value]) -> Result<Value, Error> {
         match self {

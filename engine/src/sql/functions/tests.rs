@@ -195,3 +195,26 @@ fn aggregates_are_resolved_by_type() {
     assert_eq!(result("bool_and", &[Some(Integer)]), None);
     assert_eq!(result("abs", &[Some(Integer)]), None);
 }
+
+#[test]
+fn there_is_one_nan() {
+    // What the processor gives has the sign bit, which an optimizing build must not let through either.
+    let call = |name: &str, args: &[Value]| {
+        let types: Vec<_> = args.iter().map(Value::datatype).collect();
+        let resolved = Registry::default().scalar(name, &types).unwrap();
+        resolved.function.call(&args.iter().collect::<Vec<_>>()).unwrap()
+    };
+    let one = f64::NAN.to_bits();
+    for (name, args) in [("sqrt", vec![f(-0.5)]), ("mod", vec![f(1.0), f(0.0)]), ("abs", vec![f(-f64::NAN)])] {
+        let Value::Float(x) = call(name, &args) else { panic!("{name} gives a float") };
+        assert_eq!(x.to_bits(), one, "{name}");
+    }
+    for x in [-f64::NAN, f64::from_bits(0x7ff0_0000_0000_0001), f64::from_bits(u64::MAX)] {
+        let Value::Float(x) = Value::float(x) else { panic!("it is a float") };
+        assert_eq!(x.to_bits(), one);
+    }
+    for x in [f64::INFINITY, f64::NEG_INFINITY, -0.0, 5e-324] {
+        let Value::Float(same) = Value::float(x) else { panic!("it is a float") };
+        assert_eq!(same.to_bits(), x.to_bits());
+    }
+}

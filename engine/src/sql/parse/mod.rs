@@ -66,6 +66,10 @@ impl Dialect for Orrery {
         c == '"'
     }
 
+    fn supports_comma_separated_trim(&self) -> bool {
+        true
+    }
+
     fn supports_factorial_operator(&self) -> bool {
         true
     }

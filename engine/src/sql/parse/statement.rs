@@ -105,6 +105,9 @@ pub(super) fn statement(parser: &mut Parser<'_>) -> Result<Node> {
     if parser.parse_keywords(&session) {
         return transaction::set(parser, true);
     }
+    if parser.parse_keyword(Keyword::SET) {
+        return transaction::set_setting(parser);
+    }
     if parser.parse_keyword(Keyword::TRUNCATE) {
         return truncate(parser);
     }

@@ -1,4 +1,4 @@
-//! BEGIN, SET TRANSACTION, and savepoints.
+//! BEGIN, SET TRANSACTION, savepoints, and settings of a session.
 
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::Parser;
@@ -40,6 +40,25 @@ pub(super) fn set(parser: &mut Parser<'_>, session: bool) -> Result<Node> {
         return Err(expected("a transaction mode", &next));
     }
     Ok(Node::Transaction(Kind::SetTransaction { read_only, isolation, session }))
+}
+
+/// What follows SET: a setting of the session, and its value.
+pub(super) fn set_setting(parser: &mut Parser<'_>) -> Result<Node> {
+    let _ = parser.parse_keyword(Keyword::SESSION);
+    let name = statement::name(parser.parse_identifier().map_err(parser_error)?)?;
+    if name != "optimizer" {
+        return Err(Error::unsupported(format!("SET {name}")));
+    }
+    if !parser.consume_token(&Token::Eq) && !parser.parse_keyword(Keyword::TO) {
+        return Err(expected("= or TO", &parser.peek_token()));
+    }
+    let value = parser.next_token();
+    let on = match value.token.to_string().trim_matches('\'').to_ascii_lowercase().as_str() {
+        "on" | "true" | "1" => true,
+        "off" | "false" | "0" => false,
+        _ => return Err(expected("on or off", &value)),
+    };
+    Ok(Node::Transaction(Kind::SetOptimizer(on)))
 }
 
 fn modes(parser: &mut Parser<'_>) -> Result<Modes> {

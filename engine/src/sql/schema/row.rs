@@ -12,7 +12,7 @@
 //! | 13 to 254 | TEXT of 0 to 241 bytes |
 //! | 255 | TEXT, with its length before it as the count of columns has it: 7 bits a byte, the low ones first |
 
-use super::super::types::Value;
+use super::super::types::{Value, one_nan};
 use super::{Row, Table};
 use crate::encoding::Error;
 
@@ -52,8 +52,7 @@ pub fn encode_into(bytes: &mut Vec<u8>, value: &Value) {
         Value::Float(x) => {
             bytes.push(FLOAT);
             // One NaN for all.
-            let x = if x.is_nan() { f64::NAN } else { *x };
-            bytes.extend_from_slice(&x.to_le_bytes());
+            bytes.extend_from_slice(&one_nan(*x).to_le_bytes());
         }
         Value::Text(text) => {
             if text.len() < usize::from(LONG - TEXT) {

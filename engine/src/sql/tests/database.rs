@@ -55,9 +55,11 @@ impl Database {
                 self.open.remove(session).ok_or_else(no_transaction)?;
                 Ok(Output::Rollback)
             }
-            Kind::Savepoint(_) | Kind::Release(_) | Kind::RollbackTo(_) | Kind::SetTransaction { .. } => {
-                Err(Error::unsupported("this statement in this test"))
-            }
+            Kind::Savepoint(_)
+            | Kind::Release(_)
+            | Kind::RollbackTo(_)
+            | Kind::SetTransaction { .. }
+            | Kind::SetOptimizer(_) => Err(Error::unsupported("this statement in this test")),
             Kind::Query => {
                 if let Some(mut txn) = self.open.remove(session) {
                     let result = self.execute(&statement, params, &mut txn, options);

@@ -6,4 +6,6 @@ mod generate;
 mod golden;
 mod model;
 mod parsing;
+mod queries;
 mod random;
+mod settings;
