@@ -1,0 +1,156 @@
+//! INSERT, UPDATE and DELETE.
+
+use super::{Generator, Typed};
+use crate::ast::{Column, Conflict, Expr, Source, Step, Table, Write, WriteKind};
+
+impl Generator<'_, '_> {
+    /// The columns of a table that is written, which go without its name.
+    fn columns(table: &Table, called: Option<&str>) -> Vec<Typed> {
+        let typed = |column: &Column| Typed {
+            expr: Expr::Column {
+                table: called.map(ToString::to_string),
+                name: column.name.clone(),
+                datatype: column.shape.datatype,
+            },
+            shape: column.shape,
+        };
+        table.columns.iter().map(typed).collect()
+    }
+
+    pub(super) fn new_row(&mut self, table: &Table) -> Vec<Option<Expr>> {
+        let mut row = Vec::new();
+        for column in &table.columns {
+            let null = column.nullable && self.draw.chance(1, 5) || self.draw.chance(1, 150);
+            let default = column.nullable || column.default.is_some() || self.draw.chance(1, 8);
+            row.push(if default && self.draw.chance(1, 15) {
+                None
+            } else if null {
+                Some(Expr::Null { datatype: column.shape.datatype, bare: true })
+            } else {
+                Some(Expr::Literal(self.value(column.shape)))
+            });
+        }
+        row
+    }
+
+    pub(super) fn insert(table: &Table, rows: Vec<Vec<Option<Expr>>>, conflict: Option<Conflict>) -> Step {
+        let columns = table.columns.iter().map(|column| column.name.clone()).collect();
+        let kind = WriteKind::Insert { columns, source: Source::Values(rows), conflict };
+        Step::Write(Write { table: table.name.clone(), kind, returning: Vec::new(), fallible: false })
+    }
+
+    pub(super) fn write(&mut self) -> Step {
+        let table = self.tables[self.draw.below(self.tables.len())].clone();
+        let mut step = match self.draw.below(9) {
+            0..=2 => {
+                let conflict = self.conflict(&table);
+                // A second conflict of one statement with the same row is an error here, and none in SQLite.
+                let one = conflict.as_ref().is_some_and(|conflict| conflict.update.is_some());
+                let count = if one { 1 } else { 1 + self.draw.below(4) };
+                let rows = (0..count).map(|_| self.new_row(&table)).collect();
+                Self::insert(&table, rows, conflict)
+            }
+            3 => self.insert_query(&table),
+            4..=6 => self.update(&table),
+            _ => {
+                self.scopes.push(Self::columns(&table, Some(&table.name)));
+                let filter = if self.draw.chance(1, 12) { None } else { Some(self.condition(2).expr) };
+                self.scopes.pop();
+                let kind = WriteKind::Delete { filter };
+                Step::Write(Write { table: table.name.clone(), kind, returning: Vec::new(), fallible: false })
+            }
+        };
+        if let Step::Write(write) = &mut step {
+            if self.draw.chance(1, 3) {
+                self.scopes.push(Self::columns(&table, None));
+                let queries = std::mem::take(&mut self.queries);
+                for datatype in self.types() {
+                    write.returning.push(self.expr(datatype, 1).expr);
+                }
+                self.queries = queries;
+                self.scopes.pop();
+            }
+            write.fallible = self.fallible;
+        }
+        step
+    }
+
+    fn update(&mut self, table: &Table) -> Step {
+        self.scopes.push(Self::columns(table, Some(&table.name)));
+        let mut set: Vec<(String, Expr)> = Vec::new();
+        for _ in 0..=self.draw.below(2) {
+            let column = &table.columns[self.draw.below(table.columns.len())];
+            if set.iter().all(|(name, _)| *name != column.name) {
+                let typed = self.expr(column.shape.datatype, 2);
+                let value = self.fit(typed, column.shape);
+                set.push((column.name.clone(), value));
+            }
+        }
+        let filter = if self.draw.chance(1, 8) { None } else { Some(self.condition(2).expr) };
+        self.scopes.pop();
+        let kind = WriteKind::Update { set, filter };
+        Step::Write(Write { table: table.name.clone(), kind, returning: Vec::new(), fallible: false })
+    }
+
+    fn insert_query(&mut self, table: &Table) -> Step {
+        let types: Vec<_> = table.columns.iter().map(|column| column.shape.datatype).collect();
+        let (mut query, shapes) = self.query(&types);
+        let fits = shapes
+            .iter()
+            .zip(&table.columns)
+            .all(|(shape, column)| shape.max <= column.shape.max && shape.digits <= column.shape.digits);
+        if !fits {
+            // Cut to size by a query around it.
+            let alias = self.alias();
+            let mut items = Vec::new();
+            for (position, (shape, column)) in shapes.iter().zip(&table.columns).enumerate() {
+                let (name, datatype) = (format!("c{position}"), shape.datatype);
+                let expr = Expr::Column { table: Some(alias.clone()), name, datatype };
+                items.push(self.fit(Typed { expr, shape: *shape }, column.shape));
+            }
+            let from = vec![crate::ast::From::Query { query: Box::new(query), alias, lateral: false }];
+            let (distinct, star, filter, group, having) = Default::default();
+            query = crate::ast::Query::of(crate::ast::Select { distinct, star, items, from, filter, group, having });
+        }
+        let columns = table.columns.iter().map(|column| column.name.clone()).collect();
+        let conflict = self.conflict(table).map(|conflict| Conflict { update: None, ..conflict });
+        if conflict.is_some() {
+            // The first of the rows that conflict with each other stays.
+            self.order(&mut query, types.len(), Vec::new());
+        }
+        let kind = WriteKind::Insert { columns, source: Source::Query(Box::new(query)), conflict };
+        Step::Write(Write { table: table.name.clone(), kind, returning: Vec::new(), fallible: false })
+    }
+
+    /// ON CONFLICT on one of the keys that a table has.
+    fn conflict(&mut self, table: &Table) -> Option<Conflict> {
+        if !self.draw.chance(1, 2) {
+            return None;
+        }
+        let mut keys: Vec<Vec<String>> = Vec::new();
+        if !table.primary_key.is_empty() {
+            keys.push(table.primary_key.iter().map(|&column| table.columns[column].name.clone()).collect());
+        }
+        for index in self.indexes.iter().filter(|index| index.unique && index.table == table.name) {
+            keys.push(index.columns.iter().map(|(name, _)| name.clone()).collect());
+        }
+        if keys.is_empty() || self.draw.chance(1, 3) {
+            return Some(Conflict { target: Vec::new(), update: None });
+        }
+        let target = keys.swap_remove(self.draw.below(keys.len()));
+        if self.draw.chance(1, 3) {
+            return Some(Conflict { target, update: None });
+        }
+        let mut leaves = Self::columns(table, Some(&table.name));
+        leaves.extend(Self::columns(table, Some("excluded")));
+        self.scopes.push(leaves);
+        let queries = std::mem::take(&mut self.queries);
+        let column = &table.columns[self.draw.below(table.columns.len())];
+        let typed = self.expr(column.shape.datatype, 2);
+        let set = vec![(column.name.clone(), self.fit(typed, column.shape))];
+        let filter = if self.draw.chance(1, 3) { Some(self.condition(1).expr) } else { None };
+        self.queries = queries;
+        self.scopes.pop();
+        Some(Conflict { target, update: Some((set, filter)) })
+    }
+}

@@ -1,0 +1,98 @@
+//! SQLite, in memory.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use engine::sql::types::Value;
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, ErrorCode};
+
+use super::answer::Answer;
+
+/// How often the virtual machine may run so many instructions.
+const MAX_TURNS: u32 = 400;
+const TURN: i32 = 10_000;
+
+/// A database of SQLite.
+pub struct Sqlite {
+    connection: Connection,
+    /// How long the statement has run.
+    turns: Arc<AtomicU32>,
+}
+
+impl Sqlite {
+    /// An empty database.
+    pub fn new() -> anyhow::Result<Self> {
+        let mut connection = Connection::open_in_memory()?;
+        // LIKE has case here.
+        connection.execute_batch("PRAGMA case_sensitive_like = ON")?;
+        let turns = Arc::new(AtomicU32::new(0));
+        let counted = Arc::clone(&turns);
+        connection.progress_handler(TURN, Some(move || counted.fetch_add(1, Ordering::Relaxed) > MAX_TURNS))?;
+        Ok(Self { connection, turns })
+    }
+
+    /// Runs a statement.
+    pub fn run(&self, sql: &str) -> Answer {
+        self.turns.store(0, Ordering::Relaxed);
+        self.execute(sql).unwrap_or_else(|error| failure(&error))
+    }
+
+    fn execute(&self, sql: &str) -> rusqlite::Result<Answer> {
+        let mut statement = self.connection.prepare(sql)?;
+        let width = statement.column_count();
+        if width == 0 {
+            let count = statement.execute([])?;
+            return Ok(if sql.starts_with("CREATE") { Answer::Done } else { Answer::Count(count as u64) });
+        }
+        let mut found = statement.query([])?;
+        let mut rows = Vec::new();
+        while let Some(row) = found.next()? {
+            let mut values = Vec::with_capacity(width);
+            for column in 0..width {
+                values.push(match row.get_ref(column)? {
+                    ValueRef::Null => Value::Null,
+                    ValueRef::Integer(n) => Value::Integer(n),
+                    ValueRef::Real(x) => Value::Float(x),
+                    ValueRef::Text(text) | ValueRef::Blob(text) => {
+                        Value::Text(String::from_utf8_lossy(text).into_owned())
+                    }
+                });
+            }
+            rows.push(values);
+        }
+        Ok(Answer::Rows { types: Vec::new(), rows })
+    }
+
+    /// Gives a table these rows instead of its own.
+    pub fn replace(&self, table: &str, rows: &[Vec<Value>]) -> anyhow::Result<()> {
+        self.connection.execute(&format!("DELETE FROM {table}"), [])?;
+        for row in rows {
+            let marks = vec!["?"; row.len()].join(", ");
+            let values = row.iter().map(|value| match value {
+                Value::Null => rusqlite::types::Value::Null,
+                Value::Boolean(b) => rusqlite::types::Value::Integer((*b).into()),
+                Value::Integer(n) => rusqlite::types::Value::Integer(*n),
+                Value::Float(x) => rusqlite::types::Value::Real(*x),
+                Value::Text(text) => rusqlite::types::Value::Text(text.clone()),
+            });
+            self.connection
+                .execute(&format!("INSERT INTO {table} VALUES ({marks})"), rusqlite::params_from_iter(values))?;
+        }
+        Ok(())
+    }
+}
+
+/// An error, with the SQLSTATE that the engine has for it, where there is one.
+fn failure(error: &rusqlite::Error) -> Answer {
+    let message = error.to_string();
+    let state = match error.sqlite_error_code() {
+        Some(ErrorCode::OperationInterrupted) => "57014",
+        Some(ErrorCode::ConstraintViolation) if message.starts_with("UNIQUE") => "23505",
+        Some(ErrorCode::ConstraintViolation) if message.starts_with("NOT NULL") => "23502",
+        Some(ErrorCode::ConstraintViolation) if message.starts_with("CHECK") => "23514",
+        _ if message.contains("ON CONFLICT clause does not match") => "42P10",
+        _ => "SQLite",
+    };
+    Answer::Error { state: state.to_string(), message }
+}

@@ -1,0 +1,5 @@
+//! The command `differential`: see [`differential::cli`].
+
+fn main() -> std::process::ExitCode {
+    differential::cli::main()
+}

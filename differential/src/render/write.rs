@@ -1,0 +1,115 @@
+//! INSERT, UPDATE and DELETE.
+
+use super::{Difference, Renderer};
+use crate::ast::{Conflict, Expr, Part, Source, Walk, Write, WriteKind};
+
+impl Renderer<'_> {
+    pub(super) fn write(&mut self, write: &Write) {
+        let Write { table, kind, returning, fallible: _ } = write;
+        match kind {
+            WriteKind::Insert { columns, source, conflict } => {
+                self.put(&format!("INSERT INTO {table} ({}) ", columns.join(", ")));
+                self.source(table, columns, source, conflict.is_some());
+                if let Some(conflict) = conflict {
+                    self.conflict(conflict);
+                }
+            }
+            WriteKind::Update { set, filter } => {
+                self.kind("UPDATE");
+                let mut query = false;
+                set.clone().walk(&mut |part| query |= matches!(part, Part::Query(_)));
+                if query {
+                    self.differs(Difference::QueryInSet);
+                }
+                self.put(&format!("UPDATE {table} SET "));
+                self.set_list(set);
+                self.filter(filter.as_ref());
+            }
+            WriteKind::Delete { filter } => {
+                self.kind("DELETE");
+                self.put(&format!("DELETE FROM {table}"));
+                self.filter(filter.as_ref());
+            }
+        }
+        if !returning.is_empty() {
+            self.kind("RETURNING");
+            self.put(" RETURNING ");
+            self.list(returning, Self::expr);
+        }
+    }
+
+    fn source(&mut self, table: &str, columns: &[String], source: &Source, conflict: bool) {
+        match source {
+            Source::Values(rows) => {
+                self.kind("INSERT of VALUES");
+                self.put("VALUES ");
+                self.list(rows, |this, row| {
+                    this.put("(");
+                    let values: Vec<_> = columns.iter().zip(row).collect();
+                    this.list(&values, |this, (column, value)| match value {
+                        Some(value) => this.expr(value),
+                        None => this.default(table, column),
+                    });
+                    this.put(")");
+                });
+            }
+            Source::Query(query) => {
+                self.kind("INSERT of a query");
+                // The ON that follows could be that of a join.
+                let wrapped = conflict && self.is_sqlite();
+                self.put(if wrapped { "SELECT * FROM (" } else { "" });
+                self.query(query);
+                self.put(if wrapped { ") WHERE TRUE" } else { "" });
+            }
+        }
+    }
+
+    fn default(&mut self, table: &str, column: &str) {
+        self.kind("DEFAULT in VALUES");
+        if !self.is_sqlite() {
+            return self.put("DEFAULT");
+        }
+        let found = self.tables.iter().find(|other| other.name == table);
+        let found = found.and_then(|table| table.columns.iter().find(|other| other.name == column));
+        match found.and_then(|column| column.default.as_ref()) {
+            Some(default) => self.expr(default),
+            None => self.put("NULL"),
+        }
+    }
+
+    fn conflict(&mut self, conflict: &Conflict) {
+        let Conflict { target, update } = conflict;
+        self.put(" ON CONFLICT");
+        if !target.is_empty() {
+            self.put(&format!(" ({})", target.join(", ")));
+        }
+        match update {
+            None => {
+                self.kind("ON CONFLICT DO NOTHING");
+                self.put(" DO NOTHING");
+            }
+            Some((set, filter)) => {
+                self.kind("ON CONFLICT DO UPDATE");
+                self.put(" DO UPDATE SET ");
+                self.set_list(set);
+                self.filter(filter.as_ref());
+            }
+        }
+    }
+
+    fn set_list(&mut self, set: &[(String, Expr)]) {
+        self.list(set, |this, (column, value)| {
+            this.put(column);
+            this.put(" = ");
+            this.expr(value);
+        });
+    }
+
+    fn filter(&mut self, filter: Option<&Expr>) {
+        if let Some(filter) = filter {
+            self.kind("WHERE of a write");
+            self.put(" WHERE ");
+            self.expr(filter);
+        }
+    }
+}
