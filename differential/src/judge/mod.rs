@@ -247,18 +247,21 @@ impl Session<'_> {
             (_, Some("53200")) if judge == "memory" => self.tally.excuse("out of memory"),
             (Some(a), Some(b)) if a == b => self.tally.judged(judge),
             (Some(_), Some(_)) if answer.is_class("22") && other.is_class("22") && fallible => self.tally.judged(judge),
-            (Some(_), None) | (None, Some(_)) if fallible && (answer.is_class("22") || other.is_class("22")) => {
+            // The optimizer may keep a query from failing, and must never make one fail.
+            (Some(_), None) if judge == "optimizer" => return self.disagree(judge, sql, answer, other_way, other),
+            (Some(_), _) | (_, Some(_)) if fallible && (answer.is_class("22") || other.is_class("22")) => {
                 self.tally.excuse("evaluated in one plan only");
             }
             (Some(_), Some(_)) if answer.is_class("23") && other.is_class("23") => {
                 self.tally.excuse("another violation");
             }
-            _ => {
-                return self
-                    .mismatch(judge, vec![(sql.to_string(), answer.clone()), (other_way.to_string(), other.clone())]);
-            }
+            _ => return self.disagree(judge, sql, answer, other_way, other),
         }
         Ok(())
+    }
+
+    fn disagree(&mut self, judge: &'static str, sql: &str, answer: &Answer, other_way: &str, other: &Answer) -> Judged {
+        self.mismatch(judge, vec![(sql.to_string(), answer.clone()), (other_way.to_string(), other.clone())])
     }
 }
 

@@ -64,6 +64,16 @@ impl Order {
             || self.total && self.keys.iter().all(|key| wanted.contains(&key.column))
     }
 
+    /// Leaves out columns that are there already: they tell no rows apart.
+    fn name_once(&mut self) {
+        let mut seen = self.constant.clone();
+        self.keys.retain(|key| {
+            let new = !seen.contains(&key.column);
+            seen.push(key.column);
+            new
+        });
+    }
+
     /// The same order of rows of other columns.
     fn moved(self, place: impl Fn(usize) -> Option<usize>) -> Self {
         let all = self.keys.len();
@@ -89,7 +99,9 @@ pub(super) fn order(node: &Node) -> Order {
                 }
                 _ => None,
             };
-            Order { keys: keys.iter().map_while(key).collect(), ..Order::default() }
+            let mut order = Order { keys: keys.iter().map_while(key).collect(), ..Order::default() };
+            order.name_once();
+            order
         }
         Node::Join(join) if keeps_left_order(join) => Order { total: false, ..order(&join.left) },
         Node::Aggregate(aggregate) if aggregate.method == AggregateMethod::Sorted => {
@@ -143,7 +155,10 @@ fn order_of_scan(scan: &Scan) -> Order {
             key.nullable &= !super::conjuncts::parts(Some(filter.clone())).contains(&known);
         }
     }
-    Order { constant, keys, total: total && (scan.access.index.is_some() || !table.primary_key.is_empty()) }
+    let total = total && (scan.access.index.is_some() || !table.primary_key.is_empty());
+    let mut order = Order { constant, keys, total };
+    order.name_once();
+    order
 }
 
 impl Facts<'_> {
