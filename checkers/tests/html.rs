@@ -8,7 +8,7 @@ use std::fmt::Write;
 use std::path::PathBuf;
 use std::process::Command;
 
-use checkers::evidence::{self, default_levels, page};
+use checkers::evidence::{self, PositionsReport, default_levels, page};
 use checkers::formats::{Recorded, judge, read};
 use checkers::{linearizability, transactions};
 use serde_json::Value;
@@ -23,7 +23,9 @@ fn rendered(text: &str) -> String {
         Recorded::Transactions(history) => {
             let levels = default_levels(&history);
             let judgement = transactions::judge(&history, &transactions::Options { levels, ..Default::default() });
-            page::transactions(&evidence::transactions("a history", &history, &judgement), &history, &judgement)
+            let mut report = evidence::transactions("a history", &history, &judgement);
+            report.add_positions(PositionsReport::of(&history, &[]));
+            page::transactions(&report, &history, &judgement)
         }
     }
 }
@@ -57,6 +59,12 @@ fn register(operations: u64, stale: bool) -> String {
 const HOSTILE: &str = r#"{"id":1,"session":"</script><img src=x onerror=alert(1)>","status":"ok","call_ts":0,"return_ts":9,"ops":[["append","<b>&\"","</title><!--"],["r","y",["\u2028"]]]}
 {"id":2,"session":"{{data}}","status":"ok","call_ts":1,"return_ts":8,"ops":[["append","y","\u2028"],["r","<b>&\"",["</title><!--"]]]}
 {"id":3,"session":3,"status":"unknown","call_ts":10,"return_ts":null,"ops":[["append","y","]]>"]]}
+"#;
+
+/// T2 claims an older snapshot than its client was promised; what it read is right at either, so only the positions are
+/// wrong.
+const POSITIONS: &str = r#"{"id":1,"session":"a","status":"ok","call_ts":0,"return_ts":5,"ops":[["w","x",1]],"snapshot":0,"commit":1}
+{"id":2,"session":"a","status":"ok","call_ts":6,"return_ts":9,"ops":[["r","y",null]],"snapshot":0}
 "#;
 
 /// The document after a headless browser has run the self test of a page, or nothing without a browser.
@@ -142,6 +150,30 @@ fn hostile_texts_stay_texts_in_a_browser() {
     let Some(document) = visited("hostile.html", &rendered(HOSTILE)) else { return };
     measured(&document, 20);
     assert!(!document.contains("<img"), "a text became an element");
+}
+
+#[test]
+fn what_positions_say_is_on_the_page() {
+    let page = rendered(POSITIONS);
+    let (_, rest) = page.split_once(r#"id="data">"#).unwrap();
+    let data: Value = serde_json::from_str(rest.split_once("</script>").unwrap().0).unwrap();
+    let verdicts: Vec<&Value> =
+        data["report"]["positions"].as_array().unwrap().iter().map(|one| &one["verdict"]).collect();
+    assert_eq!(
+        verdicts,
+        ["holds", "violated", "violated"],
+        "snapshot isolation, with the session's order, in real time"
+    );
+    assert_eq!(data["anomalies"], Value::Array(Vec::new()), "nothing else is wrong");
+    assert_eq!(data["report"]["verdict"], "violated");
+
+    let Some(document) = visited("positions.html", &page) else { return };
+    measured(&document, 33);
+    assert!(document.contains("By the reported positions") && document.contains("T2 read snapshot 0"));
+    let missing = POSITIONS.replace(r#","commit":1"#, "");
+    let Some(document) = visited("no-positions.html", &rendered(&missing)) else { return };
+    measured(&document, 20);
+    assert!(document.contains("They are not judged: writer T1"), "a reason is told");
 }
 
 #[test]

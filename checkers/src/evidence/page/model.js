@@ -7,6 +7,13 @@ const { report, bars, clients, keys, orders, order_of: orderOf, stuck, anomalies
 const COUNT = bars.start.length;
 const isObjects = report.kind === 'objects';
 
+/** What contradicts the positions that the database reports: each once, though it rules out several levels. */
+const contradictions = (report.positions ?? []).filter((one, at, all) => one.verdict === 'violated' && all.findIndex((other) => other.message === one.message) === at);
+
+/** The bars that a text names. */
+const placeOf = new Map(bars.name.map((name, i) => [name, i]));
+const named = (text) => (text.match(/\bT\d+\b/g) ?? []).map((name) => placeOf.get(name)).filter((i) => i !== undefined);
+
 /** The last time that anything happened; what never returned goes on until then. */
 let END = 1;
 for (let i = 0; i < COUNT; i += 1) END = Math.max(END, bars.start[i] + 1, (bars.end[i] ?? 0) + 1);
@@ -24,6 +31,7 @@ const state = {
   order: orders.length ? 0 : -1,
   step: 0,
   anomaly: -1,
+  contradiction: -1,
   client: -1,
   key: -1,
   query: '',

@@ -60,7 +60,7 @@ element('only').addEventListener('change', () => {
   refilter();
 });
 
-/** Shows what is wrong: the call that cannot be explained, or the next anomaly. */
+/** Shows what is wrong: the call that cannot be explained, or the next anomaly, or the next contradiction of positions. */
 function blame() {
   if (stuck !== null) {
     const near = data.core.length > 1 ? data.core : orders[state.order].slice(-6);
@@ -68,6 +68,8 @@ function blame() {
     choose(stuck, true);
   } else if (anomalies.length) {
     chooseAnomaly((state.anomaly + 1) % anomalies.length);
+  } else if (contradictions.length) {
+    chooseContradiction((state.contradiction + 1) % contradictions.length);
   }
 }
 
@@ -75,7 +77,7 @@ element('closer').addEventListener('click', () => zoom(0.5));
 element('farther').addEventListener('click', () => zoom(2));
 element('whole').addEventListener('click', () => show(0, END));
 element('blame').addEventListener('click', blame);
-element('blame').hidden = stuck === null && !anomalies.length;
+element('blame').hidden = stuck === null && !anomalies.length && !contradictions.length;
 element('back').addEventListener('click', () => step(state.step - 1));
 element('forth').addEventListener('click', () => step(state.step + 1));
 element('last').addEventListener('click', () => step(Infinity));
@@ -179,12 +181,13 @@ element('help').addEventListener('click', () => element('keys').showModal());
 readColours();
 drawHead();
 drawLevels();
+drawPositions();
 drawStory();
 drawLegend();
 placePoints();
 filter();
 resize();
-if (stuck !== null || anomalies.length) blame();
+if (stuck !== null || anomalies.length || contradictions.length) blame();
 else {
   // Of a long history the beginning says more than a grey whole.
   if (COUNT > 400) show(0, END / (COUNT / 200));

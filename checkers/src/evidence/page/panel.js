@@ -41,13 +41,64 @@ function drawLevels() {
   });
 }
 
+/** What the positions say that the database reports, level by level, and what contradicts them. */
+function drawPositions() {
+  const { positions = [], positions_skipped: skipped } = report;
+  if (!positions.length && skipped === undefined) return;
+  element('positions').hidden = false;
+  if (skipped !== undefined) write(element('skipped'), `They are not judged: ${skipped}`);
+  const body = element('positions').querySelector('tbody');
+  for (const { level, verdict, anomaly, message } of positions) {
+    const row = make('tr');
+    const why = make('td', verdict === 'unknown' ? message : undefined);
+    if (anomaly !== undefined) {
+      const button = make('button', anomaly);
+      button.type = 'button';
+      button.addEventListener('click', () => chooseContradiction(contradictions.findIndex((one) => one.message === message)));
+      why.append(button);
+    }
+    row.append(make('td', level), make('td', verdict, `verdict ${verdict}`), why);
+    body.append(row);
+  }
+  contradictions.forEach(({ anomaly, message, evidence = [] }, at) => {
+    const card = make('button', undefined, 'card');
+    card.type = 'button';
+    card.append(make('b', anomaly), ` ${message}`);
+    const list = make('ul');
+    for (const line of evidence) list.append(make('li', line));
+    card.append(list);
+    card.addEventListener('click', () => chooseContradiction(at));
+    element('contradictions').append(card);
+  });
+}
+
+/** Shows which card is pressed, of the anomalies or the contradictions. */
+function press(within, at) {
+  for (const id of ['anomalies', 'contradictions']) {
+    [...element(id).children].forEach((card, k) => card.setAttribute('aria-pressed', String(id === within && k === at)));
+  }
+}
+
+/** Shows the transactions of a contradiction of the reported positions in the timeline. */
+function chooseContradiction(at) {
+  state.contradiction = at;
+  const { message, evidence = [] } = contradictions[at];
+  parts = new Set(named([message, ...evidence].join(' ')));
+  press('contradictions', at);
+  element('figure').hidden = true;
+  element('onlyLabel').hidden = false;
+  refilter();
+  resize();
+  focusOn([...parts]);
+}
+
 /** Shows an anomaly: its graph, its evidence, and its transactions in the timeline. */
 function chooseAnomaly(at) {
   state.anomaly = at;
   parts = new Set(anomalies[at].places);
   const { name, message, evidence, cycle, violates } = report.anomalies[at];
+  press('anomalies', at);
   [...element('anomalies').children].forEach((card, k) => {
-    card.setAttribute('aria-pressed', String(k === at));
     card.querySelector('ul')?.remove();
     if (k !== at) return;
     const list = make('ul');
@@ -154,7 +205,7 @@ function drawLegend() {
   if (bars.outcome.includes('f')) entries.push(['failed', 'did not happen']);
   if (stuck !== null) entries.push(['stuck', 'cannot be explained']);
   if (data.core.length > 1) entries.push(['part', 'contradicts it']);
-  if (!isObjects && anomalies.length) entries.push(['part', 'takes part in the anomaly']);
+  if (!isObjects && (anomalies.length || contradictions.length)) entries.push(['part', 'takes part in what is wrong']);
   if (orders.length) entries.push(['dotmark', 'takes effect']);
   element('legend').replaceChildren(
     ...entries.map(([name, text]) => {

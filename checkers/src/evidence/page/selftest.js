@@ -102,6 +102,27 @@ const tests = {
     });
     if (!isObjects) check(element('levels').querySelectorAll('tr').length === report.levels.length, 'levels');
   },
+  'the reported positions are told': (check) => {
+    const { positions = [], positions_skipped: skipped } = report;
+    check(element('positions').hidden === (!positions.length && skipped === undefined), 'they are there if they were judged');
+    check(element('skipped').textContent.includes(skipped ?? ''), 'why they are not judged');
+    const rows = [...element('positions').querySelectorAll('tr')];
+    check(rows.length === positions.length, 'a row for each level');
+    rows.forEach((row, at) => {
+      const { level, verdict, anomaly = '' } = positions[at];
+      const told = [...row.children].map((cell) => cell.textContent);
+      check(told[0] === level && told[1] === verdict && (verdict === 'unknown' || told[2] === anomaly), `${level} is told`);
+      row.querySelector('button')?.click();
+      check(anomaly === '' || contradictions[state.contradiction].message === positions[at].message, `${level} shows its evidence`);
+    });
+    contradictions.forEach(({ message, evidence = [] }, at) => {
+      chooseContradiction(at);
+      const card = element('contradictions').children[at];
+      check([message, ...evidence].every((line) => card.textContent.includes(line)), `contradiction ${at} has its evidence`);
+      check(card.getAttribute('aria-pressed') === 'true' && parts.size > 0, `contradiction ${at} is shown`);
+    });
+    if (anomalies.length) chooseAnomaly(0);
+  },
   'what is wrong comes first': (check) => {
     if (stuck === null) return;
     blame();
