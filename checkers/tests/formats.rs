@@ -357,6 +357,7 @@ INFO  jepsen.util - 0\t:fail\t:read\t:timed-out
     refused(&log.replace("[4 2]", "[4 2 1]"), 6, "neither nil");
     refused(&log.replace("1\t:invoke", "3\t:invoke"), 7, "not invoked");
     refused(&log.replace("0\t:ok\t:read\tnil", "0\t:ok\t:write\tnil"), 5, "was a :read");
+    refused(&log.replace(":fail\t:cas\t[4 2]", ":ok\t:cas\t[4 3]"), 7, "asked for [4 2], not [4 3]");
 
     let kv = "\
 {:process 0, :type :invoke, :f :get, :key \"0\", :value nil}
@@ -370,6 +371,32 @@ INFO  jepsen.util - 0\t:fail\t:read\t:timed-out
     refused(&kv.replace(", :value \"\"", ", :value \"\", :key \"0\""), 3, "twice");
     refused(&kv.replace(":f :get, :key \"0\", :value \"\"", ":f :get, :key \"1\", :value \"\""), 3, "another key");
     refused(&kv.replace(":get", ":peek"), 1, "only :get, :put and :append");
+}
+
+#[test]
+fn a_completion_answers_what_was_asked() {
+    let call = |f: &str, asked: &str, told: &str| {
+        format!(
+            "{{:type :invoke, :process 0, :f {f}, :value {asked}}}\n{{:type :ok, :process 0, :f {f}, :value {told}}}\n"
+        )
+    };
+    refused(&call(":write", "3", "4"), 2, "asked for 3, not 4");
+    refused(&call(":cas", "[1 2]", "[1 3]"), 2, "asked for");
+    for told in
+        ["[[:r :y 1] [:append :x 1]]", "[[:r :x [1]]]", "[[:r :x [1]] [:append :x 2]]", "[[:w :x 1] [:append :x 1]]"]
+    {
+        refused(&call(":txn", "[[:r :x nil] [:append :x 1]]", told), 2, "line 1 asked for something else");
+    }
+    for (f, asked, told) in [
+        (":write", "3", "3"),
+        (":write", "3", "nil"),
+        (":txn", "[[:r :x nil] [:append :x 1]]", "[[:r :x []] [:append :x 1]]"),
+        (":txn", "nil", "[[:r :x []] [:append :x 1]]"),
+        (":txn", "[[:delete :x]]", "[[:delete :x nil]]"),
+    ] {
+        let text = call(f, asked, told);
+        read(text.as_bytes(), None).unwrap_or_else(|error| panic!("{text}: {error}"));
+    }
 }
 
 /// Arbitrary lines made of fragments that occur in histories.

@@ -251,14 +251,19 @@ fn has_steps(value: &Edn<'_>, names: &[&str]) -> bool {
 fn transactions(pairs: Vec<Pair<What<'_>>>, timed: bool) -> Result<Recorded, HistoryError> {
     let mut assembler = Assembler::default();
     for (id, pair) in pairs.into_iter().enumerate() {
-        let (outcome, line, what) = match pair.end {
-            Some((Phase::Ok, line, what)) => (Outcome::Ok, line, what),
-            Some((Phase::Fail, ..)) => (Outcome::Failed, pair.line, pair.asked),
-            _ => (Outcome::Unknown, pair.line, pair.asked),
+        let (asked, asked_line) = (&pair.asked, pair.line);
+        let (outcome, line, what) = match &pair.end {
+            Some((Phase::Ok, line, what)) => (Outcome::Ok, *line, what),
+            Some((Phase::Fail, ..)) => (Outcome::Failed, asked_line, asked),
+            _ => (Outcome::Unknown, asked_line, asked),
         };
         let Some(steps) = sequence(&what.value) else {
             return wrong(line, "the :value of a transaction is a vector of micro-operations");
         };
+        // Some tools leave out of an invocation what its completion repeats.
+        if outcome == Outcome::Ok && asked.value != Edn::Nil && !is_answer_to(&asked.value, steps) {
+            return wrong(line, format!("the call of line {asked_line} asked for something else"));
+        }
         let steps = steps.iter().map(step).collect::<Result<Vec<_>, _>>();
         let steps = steps.map_err(|reason| HistoryError { line, reason })?;
         let draft = Draft {
@@ -276,6 +281,20 @@ fn transactions(pairs: Vec<Pair<What<'_>>>, timed: bool) -> Result<Recorded, His
         assembler.add(draft, line)?;
     }
     assembler.finish().map(Recorded::Transactions)
+}
+
+/// Whether the steps of a completed transaction are those that were asked for: only what was read may be another.
+fn is_answer_to(asked: &Edn<'_>, answered: &[Edn<'_>]) -> bool {
+    let Some(asked) = sequence(asked) else { return false };
+    let same = |(asked, answered): (&Edn<'_>, &Edn<'_>)| match (sequence(asked), sequence(answered)) {
+        (Some([Edn::Key(name), object, ..]), Some([Edn::Key(other), same, ..]))
+            if ["r", "rp", "delete"].contains(&name.as_ref()) =>
+        {
+            name == other && object == same
+        }
+        (asked, answered) => asked == answered,
+    };
+    asked.len() == answered.len() && asked.iter().zip(answered).all(same)
 }
 
 fn step(step: &Edn<'_>) -> Result<Step, String> {
@@ -385,6 +404,11 @@ fn objects(pairs: Vec<Pair<What<'_>>>) -> Result<Objects, HistoryError> {
             Some(_) => return wrong(complete_line, format!("the call of line {line} was a :{name}")),
             None => Edn::Nil,
         };
+        // Jepsen repeats what was written; a log of Porcupine need not.
+        let repeats = matches!(kind, Kind::Write | Kind::Cas | Kind::Add | Kind::Remove | Kind::Enqueue);
+        if repeats && answered != Edn::Nil && answered != asked {
+            return wrong(complete_line, format!("the call of line {line} asked for {asked}, not {answered}"));
+        }
         let values = asked_and_answered(kind, &asked, &answered, outcome);
         let (value, output) = values.map_err(|reason| HistoryError { line: complete_line, reason })?;
         // A register that is read as nil tells nothing, as Knossos has it.

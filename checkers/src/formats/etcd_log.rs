@@ -47,6 +47,10 @@ pub(super) fn read(text: &str) -> Result<Objects, HistoryError> {
             Some((_, line, ref what)) if what.kind != kind => {
                 return wrong(line, format!("the call of line {} was a :{}", pair.line, kind.name()));
             }
+            Some((Phase::Ok, line, ref what)) if kind != Kind::Read && what.value != pair.asked.value => {
+                let (asked, told) = (pair.asked.value, what.value);
+                return wrong(line, format!("the call of line {} asked for {asked}, not {told}", pair.line));
+            }
             Some((Phase::Ok, line, what)) => match kind {
                 Kind::Read => (Outcome::Ok, value(what.value, line)?),
                 Kind::Cas => (Outcome::Ok, true.into()),
