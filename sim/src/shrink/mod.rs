@@ -3,6 +3,8 @@
 //! A pass proposes smaller scenarios; the first that still fails with the same [signature](crate::verdict::Verdict::signature)
 //! is the next to be made smaller. Lists (clients, operations, faults, single decisions) are cut by delta debugging (Zeller
 //! and Hildebrandt, 2002). The passes go round until none of them gets any further, or the time is over.
+//! A candidate in whose history some judge finds nothing to compare, though it found something before, is refused: once the
+//! bug is mended, its trace would be *vacuous*, and not pass.
 //!
 //! What the dice have decided is turned into [fates](scenarios::Fate) on the way, one for each message that was lost or disk
 //! operation that failed, so that each can be taken away by itself; and faults that come at a time are tied to what happens
@@ -12,17 +14,19 @@
 mod ddmin;
 mod passes;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use scenarios::Scenario;
+use scenarios::{Recorder, Scenario};
 use serde::Serialize;
 
 use crate::host::WallClock;
-use crate::play::play;
+use crate::play::{Footage, play, watch};
 use crate::report::{Report, number, row, seconds};
 use crate::trace::{self, Trace};
+use crate::universe::Watch;
 
 /// How many other dice the result is tried with.
 pub const OTHER_DICE: u64 = 20;
@@ -89,12 +93,13 @@ pub enum Error {
 
 /// Makes a failing scenario small.
 pub fn shrink(scenario: &Scenario, options: &Options) -> Result<Shrunk, Error> {
-    let report = play(scenario);
+    let (report, footage) = watch(scenario, Watch::default());
     if report.outcome.is_pass() {
         return Err(Error::Passes);
     }
     let mut shrinker = Shrinker {
         signature: report.outcome.signature(),
+        idle: idle(scenario, &footage.record),
         writes: report.counts.committed > 0,
         best: scenario.clone(),
         played: 1,
@@ -123,6 +128,8 @@ pub fn shrink(scenario: &Scenario, options: &Options) -> Result<Shrunk, Error> {
 struct Shrinker<'a> {
     /// What every candidate has to fail with.
     signature: String,
+    /// The judges that had nothing to compare from the beginning.
+    idle: BTreeSet<&'static str>,
     /// Whether it has to commit something too: without its bug, what is left should test something.
     writes: bool,
     /// The smallest so far.
@@ -159,21 +166,22 @@ impl Shrinker<'_> {
     fn alike(&mut self, candidates: &[Scenario]) -> Vec<bool> {
         let mut alike = Vec::with_capacity(candidates.len());
         for batch in candidates.chunks(self.options.jobs.max(1)) {
-            let reports: Vec<Option<Report>> = std::thread::scope(|scope| {
-                let threads: Vec<_> = batch
-                    .iter()
-                    .map(|candidate| scope.spawn(|| candidate.validate().is_ok().then(|| play(candidate))))
-                    .collect();
+            let runs: Vec<Option<(Report, Footage)>> = std::thread::scope(|scope| {
+                let played =
+                    |candidate: &Scenario| candidate.validate().is_ok().then(|| watch(candidate, Watch::default()));
+                let threads: Vec<_> = batch.iter().map(|candidate| scope.spawn(move || played(candidate))).collect();
                 threads.into_iter().map(|thread| thread.join().expect("panics are caught within")).collect()
             });
-            for report in reports.iter().flatten() {
+            for (report, _) in runs.iter().flatten() {
                 self.played += 1;
                 self.cpu_us += report.cpu_us;
             }
             self.bar.set_position(self.played);
-            alike.extend(reports.iter().map(|report| {
-                report.as_ref().is_some_and(|report| {
-                    report.outcome.signature() == self.signature && (report.counts.committed > 0 || !self.writes)
+            alike.extend(batch.iter().zip(&runs).map(|(candidate, run)| {
+                run.as_ref().is_some_and(|(report, footage)| {
+                    report.outcome.signature() == self.signature
+                        && (report.counts.committed > 0 || !self.writes)
+                        && idle(candidate, &footage.record).is_subset(&self.idle)
                 })
             }));
         }
@@ -201,6 +209,12 @@ impl Shrinker<'_> {
             self.failure = self.failure.take().or(saved.err());
         }
     }
+}
+
+/// The judges who find nothing to compare in what the clients saw.
+fn idle(scenario: &Scenario, record: &Recorder) -> BTreeSet<&'static str> {
+    let checks = scenarios::judge(scenario, record, None);
+    checks.into_iter().filter(|check| check.comparisons == 0).map(|check| check.checker).collect()
 }
 
 impl Size {
