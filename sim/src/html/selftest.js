@@ -82,6 +82,9 @@ const tests = {
     whole(element('message'), run.message);
     inCycle().forEach((operation, k) => whole(element('evidence').querySelectorAll('.what')[k], operation.text));
     sentences.forEach((line, k) => whole(line.lastElementChild, run.story[k].text));
+    for (const line of element('around').querySelectorAll('span')) {
+      check(line.scrollWidth <= line.clientWidth + 1 && getComputedStyle(line).textOverflow !== 'ellipsis', `an event around: ${line.textContent.slice(0, 40)}`);
+    }
   },
   'the log says what its entries are': (check) => {
     const found = events.findLastIndex((event) => event.what === 'applies' && event.wrong);
