@@ -5,7 +5,8 @@
 //! every event costs amortised constant time. It checks the properties of figure 3 of the Raft paper (Ongaro and
 //! Ousterhout, "In Search of an Understandable Consensus Algorithm", 2014): election safety, log matching, leader
 //! completeness and state machine safety; and what they rest on: terms and votes survive restarts, and so does what was
-//! reported to be on disk, unless the node itself says that its disk has lost it.
+//! reported to be on disk, unless the node itself says that its disk has lost it; such a node gives no vote until it is a
+//! voter again, since it could be its second one.
 //!
 //! Within one step of a node, events are to be reported in this order: term, vote, log, persisted, leader, committed,
 //! applied. The monitor does not check liveness, and assumes logs that begin at index 1 and are never compacted.
@@ -257,6 +258,18 @@ impl Monitor {
             return violation("apply-divergence", message);
         }
         Ok(())
+    }
+
+    /// `node`, which has lost its log and is no voter, has a vote for `candidate` in `term`.
+    ///
+    /// # Errors
+    /// Always: it may have voted for another before it forgot.
+    pub fn forgotten_vote(&mut self, node: usize, term: u64, candidate: u64) -> Result<(), Violation> {
+        let message = format!(
+            "node {node} voted for {candidate} in term {term}, though it has forgotten whom it voted for before, and is no \
+             voter"
+        );
+        violation("forgotten-vote", message)
     }
 
     /// `node` is about to overwrite its log on disk from `first_index` on. Until it is [persisted](Self::persisted), a crash

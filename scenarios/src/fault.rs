@@ -54,6 +54,13 @@ pub enum When {
         /// The how manieth time, from 1.
         count: u64,
     },
+    /// When a node has given its vote to another for so manieth time: the answer is on its way.
+    Votes {
+        /// The node.
+        node: u8,
+        /// The how manieth time, from 1.
+        count: u64,
+    },
 }
 
 impl When {
@@ -72,7 +79,8 @@ impl When {
             Self::Synced { node, .. }
             | Self::Appended { node, .. }
             | Self::Applied { node, .. }
-            | Self::Leads { node, .. } => Some(node),
+            | Self::Leads { node, .. }
+            | Self::Votes { node, .. } => Some(node),
         }
     }
 }
@@ -458,6 +466,8 @@ impl fmt::Display for When {
             Self::Applied { node, index } => write!(f, "when n{node} has applied entry {index}"),
             Self::Leads { node, count: 1 } => write!(f, "when n{node} first leads"),
             Self::Leads { node, count } => write!(f, "when n{node} leads for time {count}"),
+            Self::Votes { node, count: 1 } => write!(f, "when n{node} has first voted for another"),
+            Self::Votes { node, count } => write!(f, "when n{node} has voted for others {count} times"),
         }
     }
 }

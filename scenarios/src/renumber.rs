@@ -17,7 +17,8 @@ impl Fault {
             When::Synced { node, .. }
             | When::Appended { node, .. }
             | When::Applied { node, .. }
-            | When::Leads { node, .. } => *node = new(*node)?,
+            | When::Leads { node, .. }
+            | When::Votes { node, .. } => *node = new(*node)?,
         }
         Some(Self { when, kind: self.kind.renumbered(new)? })
     }

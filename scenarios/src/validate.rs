@@ -253,6 +253,7 @@ impl Place<'_> {
             When::Appended { node, .. } => self.node("when.appended.node", node)?,
             When::Applied { node, .. } => self.node("when.applied.node", node)?,
             When::Leads { node, .. } => self.node("when.leads.node", node)?,
+            When::Votes { node, .. } => self.node("when.votes.node", node)?,
         }
         match &fault.kind {
             FaultKind::Crash { node, .. } => self.node("kind.crash.node", *node),

@@ -35,6 +35,7 @@ fn valid() -> Value {
         {"when": {"leads": {"node": 1, "count": 1}}, "kind": {"clock_jump": {"node": 2, "by_us": -5}}},
         {"when": {"applied": {"node": 1, "index": 3}}, "kind": {"crash_loop": {"node": 2, "times": 2, "up_us": 1, "down_us": 1, "power_loss": true}}},
         {"when": {"time": {"us": 60}}, "kind": {"lose_kind": {"kind": "append", "ppm": 5, "for_us": 1}}},
+        {"when": {"votes": {"node": 1, "count": 2}}, "kind": {"wipe": {"node": 2, "down_us": 5}}},
     ]);
     scenario["fates"] = json!([
         {"message": {"from": {"node": 1}, "to": {"client": 2}, "kind": "reply", "count": 1, "what": "lost"}},

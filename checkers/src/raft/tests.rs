@@ -170,6 +170,8 @@ fn a_node_that_has_forgotten_owes_nothing_of_its_own() {
     monitor.restarted(1, []).unwrap();
     monitor.term(1, 0).unwrap();
     monitor.term(1, 2).unwrap();
+    // It may vote again, but only when it is a voter again.
+    rejected(monitor.forgotten_vote(1, 2, 8), "forgotten-vote");
     monitor.vote(1, 2, 8).unwrap();
     // What it promises from now on counts again.
     rejected(monitor.vote(1, 2, 7), "double-vote");

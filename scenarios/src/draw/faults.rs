@@ -14,6 +14,9 @@ use std::collections::BTreeSet;
 /// Elections and setup get this long before the first fault, more or less.
 const QUIET_US: u64 = 300_000;
 
+/// In so many of a hundred times that a disk is wiped, voters are wiped too in the middle of an election.
+const FORGETFUL_ELECTION: u64 = 40;
+
 /// The bytes of the region of faults before those of the first fault.
 pub const FAULTS_HEADER: usize = 128;
 /// The bytes of each fault.
@@ -161,6 +164,9 @@ impl Schedule<'_> {
             WIPE => {
                 let when = moment(record, node, at_us);
                 self.push_when(when, FaultKind::Wipe { node, down_us: for_us.min(2_000_000) });
+                if record.percent(FORGETFUL_ELECTION) {
+                    self.forgetful_elections(record, at_us, for_us);
+                }
             }
             OLDER_IMAGE => {
                 self.push(at_us, FaultKind::SaveImage { node });
@@ -194,6 +200,21 @@ impl Schedule<'_> {
             let after_disk_ops = (counted && other == node).then_some(after_disk_ops);
             self.push(at_us, FaultKind::Crash { node: other, after_disk_ops, power_loss });
             self.push(at_us + for_us, FaultKind::Restart { node: other });
+        }
+    }
+
+    /// Elections whose voters forget whom they have voted for before they are over, and in which candidates meet.
+    fn forgetful_elections(&mut self, record: &mut Record<FAULT_RECORD>, at_us: u64, for_us: u64) {
+        let (first, times) = (record.range(1, 3), record.range(1, 5));
+        let down_us = record.scale(100, 20_000);
+        for node in self.some_nodes(record) {
+            for count in first..first + times {
+                self.push_when(When::Votes { node, count }, FaultKind::Wipe { node, down_us });
+            }
+        }
+        if record.percent(60) {
+            let factor = record.range(2, 16) as u32;
+            self.push(at_us, FaultKind::LatencySpike { factor, for_us });
         }
     }
 

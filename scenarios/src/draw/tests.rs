@@ -1,5 +1,5 @@
 use super::*;
-use crate::fault::{FaultKind, Partition};
+use crate::fault::{FaultKind, Partition, When};
 use std::collections::{BTreeMap, BTreeSet};
 
 fn draw(seed: u64) -> Scenario {
@@ -215,6 +215,9 @@ fn everything_is_drawn_in_a_few_hundred_seeds() {
             ("the unrestricted mode", |s| s.mode == Mode::Unrestricted),
             ("an engine that acts up", |s| s.buggify != 0),
             ("nodes that are gone in the end", |s| s.core.len() < usize::from(s.nodes)),
+            ("voters wiped in an election", |s| {
+                s.faults.iter().any(|f| matches!((f.when, &f.kind), (When::Votes { .. }, FaultKind::Wipe { .. })))
+            }),
             ("faults that wait for something", |s| s.faults.iter().any(|fault| fault.when.us().is_none())),
             ("replays", |s| s.network.replay_ppm > 0),
             ("rotten reads", |s| s.disk.rot_read_ppm > 0),

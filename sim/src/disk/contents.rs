@@ -24,6 +24,9 @@ pub(super) struct Contents {
     /// Whether a name leads here. Without one, the file takes no space, and what is unsynced in it does not count.
     pub(super) named: bool,
     remembered: Option<Box<Remembered>>,
+    /// The length at the last sync, and what it was before it last grew.
+    synced: usize,
+    sealed: usize,
 }
 
 /// What the device holds.
@@ -98,6 +101,8 @@ impl Contents {
             durable: Durable::default(),
             named: true,
             remembered: None,
+            synced: image.bytes.len(),
+            sealed: 0,
         };
         contents.read_back(image);
         contents
@@ -112,6 +117,11 @@ impl Contents {
             Durable::Followed { len, .. } => *len,
             Durable::Apart(apart) => apart.device.bytes.len(),
         }
+    }
+
+    /// How long the file was before it last grew by a sync; 0 when it was cut since, or is not known.
+    pub(super) fn sealed(&self) -> usize {
+        self.sealed
     }
 
     pub(super) fn is_unsynced(&self) -> bool {
@@ -203,6 +213,12 @@ impl Contents {
             }
         }
         self.journal.clear();
+        match self.cached.len() {
+            len if len > self.synced => self.sealed = self.synced,
+            len if len < self.synced => self.sealed = 0,
+            _ => {}
+        }
+        self.synced = self.cached.len();
         if let Some(remembered) = &mut self.remembered
             && let Some(landing) = remembered.pending.take()
         {

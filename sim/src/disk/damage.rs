@@ -53,6 +53,18 @@ impl SimDisk {
         self.strike(Blow::Rot, file, Some(permille))
     }
 
+    /// Whether the sector that [`SimDisk::rot_at`] would strike holds nothing but bytes that were durable before the file
+    /// last grew by a sync. Who notes in each record how much of the file was durable when it was written, as logs do, is
+    /// told by a later record that these bytes were no torn write.
+    pub fn is_sealed_at(&self, file: &str, permille: u32) -> bool {
+        let state = self.state.borrow();
+        let Some(file) = state.names.get(file) else { return false };
+        let contents = file.borrow();
+        let target = Target { path: "", permille: Some(u64::from(permille.min(1_000))) };
+        let sector = target.sector(state.draws, state.sector(), &contents);
+        sector.is_some_and(|(_, offset, len)| offset + len <= contents.sealed() as u64)
+    }
+
     /// Makes a durable sector of a file unreadable: reads that touch it, and writes that cover it in part, fail with EIO
     /// until it is written as a whole, cut off, or removed. Returns none as [`SimDisk::rot`] does.
     pub fn lose_sector(&self, file: &str) -> Option<Damage> {

@@ -36,21 +36,33 @@ impl Universe {
     /// Damages a file of a node, if the atlas allows it.
     pub fn damage(&self, node: u8, file: Target, damage: Damage, permille: u32) {
         let slot = self.node(node);
-        // The store can be made again from the log; the end of the log looks like a torn write.
-        if file == Target::Log && !(self.may_destroy(node) && self.may_forget(node)) {
-            return self.hold_back(node);
-        }
         let path = match file {
             Target::Log => LOG,
             Target::Store => STORE,
         };
+        // The end of the log looks like a torn write, unless it cannot be read.
+        let silent = match damage {
+            Damage::Rot => !slot.disk.is_sealed_at(path, permille),
+            Damage::LoseSector => false,
+            Damage::Misdirect => true,
+        };
+        // The store can be made again from the log.
+        if file == Target::Log && !(self.may_destroy(node) && (!silent || self.may_forget(node))) {
+            return self.hold_back(node);
+        }
         let done = match damage {
             Damage::Rot => slot.disk.rot_at(path, permille),
             Damage::LoseSector => slot.disk.lose_sector_at(path, permille),
             Damage::Misdirect => slot.disk.misdirect_last_write_at(path, permille),
         };
         let Some(done) = done else { return };
-        slot.rotten.set(slot.rotten.get() || file == Target::Log);
+        if file == Target::Log {
+            slot.rotten.set(true);
+            slot.silent.set(slot.silent.get() || silent);
+            if !silent {
+                engine::probe!("damage to a log that its node cannot miss");
+            }
+        }
         slot.hurt.set(true);
         self.count(match (damage, file) {
             (Damage::Rot, Target::Log) => "log rotten",
@@ -89,6 +101,7 @@ impl Universe {
         self.crash(node, true);
         if slot.disk.restore_image() {
             slot.rotten.set(true);
+            slot.silent.set(true);
             slot.hurt.set(true);
             engine::probe!("a disk came back as an older image");
             self.count("older image");
@@ -116,7 +129,9 @@ impl Universe {
     /// A node was opened: what it may have lost, it has lost now.
     pub fn note_opened(&self, node: u8, repair: &Repair, recovering: bool) {
         let slot = self.node(node);
-        let rotten = slot.rotten.replace(false);
+        slot.rotten.set(false);
+        // What it cannot miss it has noticed, or it has lost nothing: that is for the monitor to see.
+        let silent = slot.silent.replace(false);
         slot.recovering.set(recovering);
         match repair {
             Repair::LogLost(_) => {
@@ -126,7 +141,7 @@ impl Universe {
             Repair::StoreRebuilt(_) => self.count("store rebuilt"),
             Repair::Nothing => {}
         }
-        if rotten || matches!(repair, Repair::LogLost(_)) {
+        if silent || matches!(repair, Repair::LogLost(_)) {
             let mut monitor = self.monitor.borrow_mut();
             slot.forgotten.set(if recovering { 0 } else { monitor.persisted_index(usize::from(node)) });
             monitor.forgot(usize::from(node));
@@ -137,7 +152,7 @@ impl Universe {
     pub fn explains_damage(&self, node: u8) -> bool {
         let slot = self.node(node);
         let counters = slot.disk.counters();
-        slot.hurt.get() || counters.rotten_reads + counters.misdirected_reads + counters.dropped_pages > 0
+        slot.hurt.get() || counters.rotten_reads + counters.misdirected_reads > 0
     }
 
     /// What the dice of the disks decided, as fates.

@@ -34,7 +34,7 @@ use madsim::runtime::Handle;
 use madsim::task::NodeId;
 use rand_core::Rng as _;
 use scenarios::streams::stream;
-use scenarios::{DiskFate, End, Fate, FaultKind, MessageFate, Scenario};
+use scenarios::{DiskFate, End, Fate, FaultKind, MessageFate, MessageKind, Scenario, When};
 
 use crate::clock::NodeClock;
 use crate::digest::Digest;
@@ -93,10 +93,14 @@ pub struct Slot {
     lives: Cell<u32>,
     /// How often it became a leader.
     reigns: Cell<u64>,
+    /// How often it gave its vote to another.
+    votes: Cell<u64>,
     up: Cell<bool>,
     paused: Cell<bool>,
     /// Whether its log was damaged since it was opened.
     rotten: Cell<bool>,
+    /// Whether that may be such that the node does not notice.
+    silent: Cell<bool>,
     /// Whether it is recovering from the loss of its log.
     recovering: Cell<bool>,
     /// How far its log was on disk when it may have lost some of it without noticing; 0 when it has not. It may notice yet.
@@ -216,9 +220,11 @@ impl Universe {
                     process: Cell::new(None),
                     lives: Cell::new(0),
                     reigns: Cell::new(0),
+                    votes: Cell::new(0),
                     up: Cell::new(false),
                     paused: Cell::new(false),
                     rotten: Cell::new(false),
+                    silent: Cell::new(false),
                     recovering: Cell::new(false),
                     forgotten: Cell::new(0),
                     hurt: Cell::new(false),
@@ -526,6 +532,11 @@ impl Universe {
         drop(network);
         if let Some(text) = filmed {
             self.film_sent(from, to, kind, term, text, sent);
+        }
+        if let (Address::Node(id), MessageKind::VoteGranted) = (from, kind) {
+            let votes = &self.node(id).votes;
+            votes.set(votes.get() + 1);
+            self.happened(|when| matches!(when, When::Votes { node, count } if node == id && count <= votes.get()));
         }
     }
 

@@ -100,8 +100,14 @@ impl Universe {
         let (raft, id) = (node.raft(), usize::from(node.id()));
         let mut monitor = self.monitor.borrow_mut();
         let mut result = monitor.term(id, raft.term());
-        if let Some(candidate) = raft.vote() {
-            result = result.and_then(|()| monitor.vote(id, raft.term(), u64::from(candidate)));
+        if let Some(candidate) = raft.vote().map(u64::from) {
+            result = result.and_then(|()| {
+                if raft.is_recovering() {
+                    monitor.forgotten_vote(id, raft.term(), candidate)
+                } else {
+                    monitor.vote(id, raft.term(), candidate)
+                }
+            });
         }
         let leads = raft.role() == Role::Leader;
         self.node(node.id()).leads.set(leads);

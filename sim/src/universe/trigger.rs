@@ -1,4 +1,4 @@
-//! Faults that wait for something to happen: a node's so manieth sync, a log entry on its disk, a reign.
+//! Faults that wait for something to happen: a node's so manieth sync, a log entry on its disk, a reign, a vote.
 
 use std::cell::{Cell, RefCell};
 

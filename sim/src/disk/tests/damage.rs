@@ -277,3 +277,41 @@ fn a_sector_of_4096_bytes_survives_as_a_whole() {
 fn other_sectors_are_refused() {
     on_device(DiskOptions::default(), DeviceOptions { sector: 1_000, ..DeviceOptions::default() }, 1);
 }
+
+#[test]
+fn what_was_durable_before_a_file_last_grew_is_sealed() {
+    let disk = disk(DiskOptions { keep_unsynced_ppm: FULL, ..DiskOptions::default() }, 1);
+    let sealed = |permille| disk.is_sealed_at("f", permille);
+    assert!(!sealed(0), "there is no such file");
+    let file = durable_file(&disk, "f", &telling(1_024));
+    assert!(!sealed(0), "all of it is the last write");
+    file.write_at(&telling(1_000), 1_024).expect("write");
+    assert!(!sealed(0), "what is not synced says nothing");
+    file.sync().expect("sync");
+    assert!(sealed(0) && sealed(400), "two sectors before the last growth");
+    assert!(!sealed(600) && !sealed(1_000));
+    // Writing it again, or syncing nothing, does not make the file grow.
+    file.write_at(&telling(1_000), 1_024).expect("write");
+    file.sync().expect("sync");
+    file.sync().expect("sync");
+    assert!(sealed(0) && !sealed(600));
+    // A sector that is durable in part is not sealed.
+    file.write_at(&telling(3_000), 2_024).expect("write");
+    file.sync().expect("sync");
+    let share = |byte: u64| (byte * 1_000 / 5_024) as u32 + 1;
+    assert!(
+        sealed(share(1_529)) && !sealed(share(1_536)),
+        "2,024 bytes were durable, of which three sectors are whole"
+    );
+    // What a power loss leaves of unsynced writes grows the file only when it is synced.
+    file.write_at(&telling(1_000), 5_024).expect("write");
+    disk.power_loss();
+    disk.restart();
+    assert!(!disk.is_sealed_at("f", 500));
+    let file = disk.open("f").expect("open");
+    file.sync().expect("sync");
+    assert!(disk.is_sealed_at("f", 500) && !disk.is_sealed_at("f", 990));
+    file.set_len(100).expect("set length");
+    file.sync().expect("sync");
+    assert!(!disk.is_sealed_at("f", 0), "a file that was cut has lost what sealed it");
+}
