@@ -2,8 +2,8 @@
 //!
 //! Each line is one statement at one size: CPU seconds of the thread for the engine and for SQLite, and their ratio. Both
 //! are given the same text, plan it as they will, and have every value of every row read. The engine's tables are
-//! multi-versioned, and each statement is a transaction; SQLite's are not. `-- ROWS` sets the largest size, and `-- naive`
-//! leaves the optimizer out.
+//! multi-versioned, and each statement is a transaction; SQLite's are not. `-- ROWS` sets the largest size, `-- naive`
+//! leaves the optimizer out, and any other word leaves only the statements with that word in their names.
 
 #![expect(clippy::print_stdout, reason = "a report")]
 
@@ -192,36 +192,42 @@ fn compare(both: &mut Both, name: &str, rows: u64, sql: &str) -> Result<()> {
     Ok(())
 }
 
-fn points(both: &mut Both, rows: u64) -> Result<()> {
-    const COUNT: u64 = 100_000;
+/// Statements of a microsecond, each many times.
+const COUNT: u64 = 100_000;
+
+const POINT_SELECT: &str = "point select";
+const POINT_INSERT: &str = "point insert";
+
+fn point_select(both: &mut Both, rows: u64) -> Result<()> {
     let sql = "SELECT id, amount, note FROM facts WHERE id = $1";
-    {
-        let query = both.session.prepare(sql)?;
-        let mut statement = both.sqlite.prepare(sql)?;
-        let mut numbers = Numbers(7);
-        let ids: Vec<i64> = (0..COUNT).map(|_| numbers.below(rows) as i64).collect();
-        let (mut a, mut b) = (0i64, 0i64);
-        let start = seconds();
-        for &id in &ids {
-            a = a.wrapping_add(run(&mut both.session, &query, &[Value::Integer(id)])?.1);
-        }
-        let ours = seconds() - start;
-        let start = seconds();
-        for &id in &ids {
-            b = b.wrapping_add(run_sqlite(&mut statement, [id])?.1);
-        }
-        let theirs = seconds() - start;
-        assert_eq!(a, b);
-        report("point select", rows, (ours / COUNT as f64, theirs / COUNT as f64), (1e6, "us"));
+    let query = both.session.prepare(sql)?;
+    let mut statement = both.sqlite.prepare(sql)?;
+    let mut numbers = Numbers(7);
+    let ids: Vec<i64> = (0..COUNT).map(|_| numbers.below(rows) as i64).collect();
+    let (mut a, mut b) = (0i64, 0i64);
+    let start = seconds();
+    for &id in &ids {
+        a = a.wrapping_add(run(&mut both.session, &query, &[Value::Integer(id)])?.1);
     }
+    let ours = seconds() - start;
+    let start = seconds();
+    for &id in &ids {
+        b = b.wrapping_add(run_sqlite(&mut statement, [id])?.1);
+    }
+    let theirs = seconds() - start;
+    assert_eq!(a, b);
+    report(POINT_SELECT, rows, (ours / COUNT as f64, theirs / COUNT as f64), (1e6, "us"));
+    Ok(())
+}
+
+fn point_insert(both: &mut Both, rows: u64) -> Result<()> {
     let new = |id: u64| rows as i64 + id as i64;
     let sql = "INSERT INTO facts VALUES ($1, $2, $3, $4, $5)";
     let insert = both.session.prepare(sql)?;
     let start = seconds();
     for id in 0..COUNT {
-        let row = [new(id), 1, 2, 3].map(Value::Integer);
-        let row: Vec<Value> = row.into_iter().chain([Value::Text("note".to_string())]).collect();
-        both.session.run(&insert, &row)?;
+        let [id, customer, product, amount] = [new(id), 1, 2, 3].map(Value::Integer);
+        both.session.run(&insert, &[id, customer, product, amount, Value::Text("note".to_string())])?;
     }
     let ours = seconds() - start;
     let mut statement = both.sqlite.prepare(sql)?;
@@ -230,23 +236,32 @@ fn points(both: &mut Both, rows: u64) -> Result<()> {
         statement.execute((new(id), 1, 2, 3, "note"))?;
     }
     let theirs = seconds() - start;
-    report("point insert", rows, (ours / COUNT as f64, theirs / COUNT as f64), (1e6, "us"));
+    report(POINT_INSERT, rows, (ours / COUNT as f64, theirs / COUNT as f64), (1e6, "us"));
     Ok(())
 }
 
 fn main() -> Result<()> {
     let most = std::env::args().find_map(|arg| arg.parse::<u64>().ok()).unwrap_or(1_000_000);
     let naive = std::env::args().any(|arg| arg == "naive");
+    // Cargo adds `--bench`.
+    let is_word = |arg: &String| arg != "naive" && !arg.starts_with('-') && arg.parse::<u64>().is_err();
+    let words: Vec<String> = std::env::args().skip(1).filter(is_word).collect();
+    let wanted = |name: &str| words.is_empty() || words.iter().any(|word| name.contains(word));
     let options = Options { optimize: !naive, ..Options::default() };
     println!("{:<34} {:>9} {:>10} {:>10} {:<3} {:>6}", "statement", "rows", "engine", "SQLite", "", "ratio");
     for rows in [10_000, 100_000, 1_000_000].into_iter().filter(|rows| *rows <= most) {
         let mut both = Both::new(rows, options)?;
         for (name, sql, most_naive) in QUERIES {
-            if !naive || rows <= most_naive {
+            if wanted(name) && (!naive || rows <= most_naive) {
                 compare(&mut both, name, rows, sql)?;
             }
         }
-        points(&mut both, rows)?;
+        if wanted(POINT_SELECT) {
+            point_select(&mut both, rows)?;
+        }
+        if wanted(POINT_INSERT) {
+            point_insert(&mut both, rows)?;
+        }
     }
     Ok(())
 }

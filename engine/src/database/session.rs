@@ -131,7 +131,8 @@ impl<S: Storage> Session<S> {
             return result;
         }
         let (isolation, read_only) = self.modes;
-        let mut txn = self.begin(None, isolation, read_only || prepared.statement().is_read_only())?;
+        // Nobody can commit while the statement has the store.
+        let mut txn = self.begin(None, isolation, read_only || prepared.statement().is_read_only())?.alone();
         let result = f(self, &mut txn);
         self.ended(txn.snapshot());
         let result = result?;
@@ -276,11 +277,13 @@ impl<S: Storage> Session<S> {
         if !txn.has_writes() {
             return Ok(());
         }
+        let alone = txn.is_alone();
         let commit = txn.into_commit();
         let Ok(mut store) = self.shared.store.try_borrow_mut() else {
             let message = "a query of the same database is giving out its rows: commit after it";
             return Err(Error::new(SqlState::OBJECT_IN_USE, message).into());
         };
+        assert!(!alone || commit.snapshot == store.applied(), "somebody has committed during a single statement");
         if let Err(conflict) = store.validate(&commit)? {
             return Err(Error::from(Abort::from(conflict)).into());
         }

@@ -26,6 +26,9 @@ pub struct Txn {
     identity: (u64, u64),
     /// How many row numbers it has given.
     rows: u64,
+    /// Whether nobody else commits between its snapshot and its commit. One that is kept or sent is not.
+    #[serde(skip)]
+    alone: bool,
 }
 
 /// A transaction that asks to be committed.
@@ -68,8 +71,8 @@ pub enum Conflict {
 impl Txn {
     /// A transaction at a snapshot.
     pub fn new(snapshot: Version, isolation: Isolation, read_only: bool) -> Self {
-        let (writes, undo, reads, identity, rows) = Default::default();
-        Self { snapshot, isolation, read_only, writes, undo, reads, identity, rows }
+        let (writes, undo, reads, identity, rows, alone) = Default::default();
+        Self { snapshot, isolation, read_only, writes, undo, reads, identity, rows, alone }
     }
 
     /// Says who the transaction is: its client, and the client's number for it. No other transaction at the same snapshot may
@@ -77,6 +80,19 @@ impl Txn {
     #[must_use]
     pub fn identified(self, client: u64, number: u64) -> Self {
         Self { identity: (client, number), ..self }
+    }
+
+    /// Says that nobody else commits before the transaction does, as with a single statement of an embedded database: what it
+    /// reads need not be kept for validation. Who says so has to see to it that the store is at the snapshot still when
+    /// it commits.
+    #[must_use]
+    pub fn alone(self) -> Self {
+        Self { alone: true, ..self }
+    }
+
+    /// See [`Txn::alone`].
+    pub fn is_alone(&self) -> bool {
+        self.alone
     }
 
     /// The position that it reads at.
@@ -130,7 +146,7 @@ impl Txn {
     }
 
     fn validates(&self, read: Read) -> bool {
-        !self.read_only && (read != Read::Data || self.isolation == Isolation::Serializable)
+        !self.read_only && !self.alone && (read != Read::Data || self.isolation == Isolation::Serializable)
     }
 
     pub(super) fn write(&mut self, key: Vec<u8>, value: Change) -> Result<(), Error> {

@@ -122,7 +122,7 @@ pub(in super::super) fn put_row(table: &Table, row: &Row, txn: &mut dyn Transact
     let key = new_key(table, row, txn);
     let row_key = table.row_key(&key);
     // Nobody else has a row number that is new.
-    if !table.primary_key.is_empty() && txn.get(&row_key, Read::Constraint)?.is_some() {
+    if !table.primary_key.is_empty() && txn.read(&row_key, Read::Constraint)?.is_some() {
         return Err(duplicate(table, &table.primary_key, row, &primary_key_name(table)));
     }
     for index in &table.indexes {
@@ -141,7 +141,7 @@ pub(in super::super) fn put_entry(
     txn: &mut dyn Transaction,
 ) -> Result<()> {
     let (entry, value) = table.index_entry(index, row, key);
-    if is_alone(index, row) && txn.get(&entry, Read::Constraint)?.is_some() {
+    if is_alone(index, row) && txn.read(&entry, Read::Constraint)?.is_some() {
         let columns: Vec<usize> = index.columns.iter().map(|by| by.column).collect();
         return Err(duplicate(table, &columns, row, &index.name));
     }
