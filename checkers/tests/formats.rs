@@ -152,6 +152,9 @@ fn wrong_operations_are_refused() {
     refused(&format!("{WRITE}\n{TXN}"), 2, "unknown field `id`");
     refused(&WRITE.replace("output", "outputs"), 1, "unknown field `outputs`");
     refused(&WRITE.replace(",\"output\":\"ok\"", ""), 1, "missing field `output`");
+    refused(&WRITE.replace("\"ok\"", "\"ok\",\"outcome\":\"fail\""), 1, "so it did not happen");
+    refused("{\"model\":\"register\"}", 1, "no operation");
+    refused("[]", 1, "no");
     refused(&WRITE.replace("\"return_ts\":2,", ""), 1, "missing field `return_ts`");
     refused(&WRITE.replace("\"value\":3,", ""), 1, "has no value");
     refused(&WRITE.replace(":3,", ":[3],"), 1, "an array where a single value belongs");

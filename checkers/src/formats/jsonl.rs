@@ -277,6 +277,9 @@ fn read_objects(text: &str) -> Result<Objects, HistoryError> {
         if outcome == Outcome::Ok && read.return_ts.is_some() && read.output.is_none() {
             return wrong(line, "missing field `output`");
         }
+        if outcome == Outcome::Failed && read.output.as_ref().is_some_and(|output| !output.is_null()) {
+            return wrong(line, "the outcome is fail, so it did not happen, but there is an `output`");
+        }
         objects.calls.push(check_call(Call {
             line,
             client: interner.client(&read.client),

@@ -121,7 +121,13 @@ pub fn read(bytes: &[u8], format: Option<Format>) -> Result<Recorded, HistoryErr
         Format::EtcdLog => etcd_log::read(text).map(Recorded::Objects),
         Format::KvLog => edn::read_kv_log(text).map(Recorded::Objects),
     };
-    recorded.map_err(|error| HistoryError { reason: shortened(error.reason), ..error })
+    let recorded = recorded.map_err(|error| HistoryError { reason: shortened(error.reason), ..error })?;
+    let is_empty = match &recorded {
+        Recorded::Objects(objects) => objects.calls.is_empty(),
+        Recorded::Transactions(history) => history.transactions.is_empty(),
+    };
+    // Nothing would be found to hold.
+    if is_empty { wrong(1, "there is no operation in the file") } else { Ok(recorded) }
 }
 
 /// A reason that quotes no more of the file than somebody wants to read.
