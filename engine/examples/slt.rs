@@ -31,6 +31,9 @@ fn main() -> ExitCode {
         };
         let report = slt::run(&text);
         println!("{file}: {} passed, {} failed, {} left out", report.passed, report.failures.len(), report.skipped);
+        if report.passed + report.skipped + report.failures.len() == 0 {
+            println!("{file} has no records");
+        }
         passed += report.passed;
         failed += report.failures.len();
         skipped += report.skipped;

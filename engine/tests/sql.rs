@@ -21,6 +21,7 @@ macro_rules! scripts {
 }
 
 scripts! {
-    aggregates, alter, conflicts, ctes, expressions, foreign_keys, indexes, insert, joins, schema, select, sets, subqueries,
-    transactions, unique, views,
+    aggregates, alter, conflicts, ctes, dialect, errors, everyday, executor, expressions, foreign_keys, functions,
+    indexes, insert, joins, nan, nested_queries, optimizer, pg_catalog, rows, schema, select, sets, settings,
+    subqueries, time_travel, transactions, types, unique, views,
 }

@@ -16,7 +16,7 @@ macro_rules! scripts {
 
 /// All scripts but those that are about several sessions, of which a client has one, and about which tables there are, of
 /// which a universe has more.
-const SCRIPTS: [(&str, &str); 14] = scripts![
+const SCRIPTS: [(&str, &str); 16] = scripts![
     "aggregates",
     "alter",
     "conflicts",
@@ -26,6 +26,8 @@ const SCRIPTS: [(&str, &str); 14] = scripts![
     "indexes",
     "insert",
     "joins",
+    "nan",
+    "rows",
     "select",
     "sets",
     "subqueries",

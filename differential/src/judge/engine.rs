@@ -112,7 +112,7 @@ impl Engine {
         }
         let options = Options { optimize: how.optimize, settings };
         let spill: Option<&dyn Spill> = Some(&self.spill);
-        let environment = Environment { functions: &self.functions, options, spill, clock: None };
+        let environment = Environment { functions: &self.functions, options, variables: None, spill, clock: None };
         let result = caught(|| {
             let prepared = Prepared::new(statement.clone());
             if how.twice {

@@ -29,8 +29,6 @@ mod writes;
 
 use std::fmt;
 
-use ::engine::sql::types::DataType;
-
 use self::answer::{Answer, Rows, same};
 use self::engine::{Engine, How, USUAL, parsed};
 use self::sqlite::Sqlite;
@@ -272,11 +270,11 @@ fn other_keys(table: &Table) -> Table {
         table.columns[column].nullable = false;
     }
     // Longer by a column, or turned about, it is a key as well.
-    let other = table.columns.iter().enumerate().position(|(position, column)| {
-        // NaN cannot be in a key.
-        let fits = !column.nullable && column.shape.datatype != DataType::Float;
-        fits && !table.primary_key.contains(&position)
-    });
+    let other = table
+        .columns
+        .iter()
+        .enumerate()
+        .position(|(position, column)| !column.nullable && !table.primary_key.contains(&position));
     match (table.primary_key.len(), other) {
         (1, Some(other)) => table.primary_key.insert(0, other),
         (2.., _) => table.primary_key.reverse(),

@@ -25,7 +25,7 @@ use std::path::Path;
 use std::rc::Rc;
 
 use crate::disk::OsDisk;
-use crate::mvcc::{Store, Version};
+use crate::mvcc::{Store, Time, Version};
 use crate::sql::executor::{Clock, DiskSpill, Spill};
 use crate::sql::functions::{Registry, Scalar};
 use crate::sql::{self, Failure, Options};
@@ -43,13 +43,16 @@ pub struct DatabaseOptions {
     pub history: u64,
     /// How statements are run.
     pub statements: Options,
+    /// What time it is, for AS OF SYSTEM TIME: milliseconds since the beginning of 1970, UTC. Without it, commits have no
+    /// time, and the past is found by position.
+    pub time: Option<fn() -> Time>,
     /// What EXPLAIN ANALYZE tells the time by; without it, it tells none. The engine has no clock of its own.
     pub clock: Option<Clock>,
 }
 
 impl Default for DatabaseOptions {
     fn default() -> Self {
-        Self { sync: true, history: 10_000, statements: Options::default(), clock: None }
+        Self { sync: true, history: 10_000, statements: Options::default(), time: None, clock: None }
     }
 }
 
@@ -64,6 +67,8 @@ struct Shared<S: Storage> {
     next_session: Cell<u64>,
     /// The snapshots of open transactions, each with how many there are.
     snapshots: RefCell<BTreeMap<Version, usize>>,
+    /// No commit has an earlier time than this one: somebody has read what was there before.
+    passed: Cell<Time>,
     /// Versions written since the last garbage collection.
     written: Cell<u64>,
     /// Where what does not fit into memory goes, if anywhere.
@@ -104,10 +109,10 @@ impl<S: Storage> Database<S> {
     }
 
     fn with(storage: S, options: DatabaseOptions, spill: Option<Box<dyn Spill>>) -> Result<Self, Failure> {
-        let (functions, snapshots, written) = Default::default();
+        let (functions, snapshots, passed, written) = Default::default();
         let store = RefCell::new(Store::new(storage)?);
         let next_session = Cell::new(1);
-        Ok(Self(Rc::new(Shared { store, functions, options, next_session, snapshots, written, spill })))
+        Ok(Self(Rc::new(Shared { store, functions, options, next_session, snapshots, passed, written, spill })))
     }
 
     /// A new session.

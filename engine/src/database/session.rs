@@ -4,11 +4,12 @@ use std::ops::ControlFlow;
 use std::rc::Rc;
 
 use super::Shared;
-use crate::mvcc::{self, Commit, Isolation, Txn, Version, View};
+use crate::mvcc::{self, Commit, Isolation, Time, Txn, Version, View};
 use crate::node::Abort;
+use crate::sql::executor::Settings;
 use crate::sql::functions::Registry;
 use crate::sql::types::Value;
-use crate::sql::{self, Environment, Error, Failure, Kind, Output, Prepared, Savepoints, SqlState};
+use crate::sql::{self, AsOf, Block, Environment, Error, Failure, Kind, Output, Prepared, SqlState, Variables};
 use crate::storage::Storage;
 
 type Result<T> = std::result::Result<T, Failure>;
@@ -22,32 +23,38 @@ pub struct Session<S: Storage> {
     /// Who it is, for row numbers.
     number: u64,
     transactions: u64,
-    open: Option<Open>,
-    modes: (Isolation, bool),
-    /// Whether its statements are optimized, if it has said so.
-    optimizer: Option<bool>,
-}
-
-/// An open transaction.
-struct Open {
-    txn: Txn,
-    /// A statement failed: all but ROLLBACK, and COMMIT, which then rolls back, is refused.
-    failed: bool,
-    savepoints: Savepoints,
+    open: Option<Block>,
+    /// Its settings, but for those that the open transaction has changed.
+    variables: Variables,
 }
 
 impl<S: Storage> Shared<S> {
+    /// What time it is, if the database has a clock.
+    fn now(&self) -> Option<Time> {
+        self.options.time.map(|time| time())
+    }
+
+    /// The last position whose time is not after one that has come. No later commit is given that time or an earlier one.
+    fn position_at(&self, time: Time) -> Result<Version> {
+        let store = self.store.borrow();
+        if time < store.time() {
+            return Ok(store.position_at(time)?);
+        }
+        self.passed.set(self.passed.get().max(time + 1));
+        Ok(store.applied())
+    }
+
     /// What statements run with.
-    fn environment<'a>(&'a self, functions: &'a Registry, optimizer: Option<bool>) -> Environment<'a> {
-        let mut options = self.options.statements;
-        options.optimize = optimizer.unwrap_or(options.optimize);
-        Environment { functions, options, spill: self.spill.as_deref(), clock: self.options.clock }
+    fn environment<'a>(&'a self, functions: &'a Registry, variables: &'a Variables) -> Environment<'a> {
+        let (options, spill, clock) = (variables.options(), self.spill.as_deref(), self.options.clock);
+        Environment { functions, options, variables: Some(variables), spill, clock }
     }
 }
 
 impl<S: Storage> Session<S> {
     pub(super) fn new(shared: Rc<Shared<S>>, number: u64) -> Self {
-        Self { shared, number, transactions: 0, open: None, modes: Default::default(), optimizer: None }
+        let variables = Variables::new(shared.options.statements, Settings::UNLIMITED);
+        Self { shared, number, transactions: 0, open: None, variables }
     }
 
     /// Whether a transaction is open.
@@ -58,19 +65,27 @@ impl<S: Storage> Session<S> {
     /// Runs the statements of a text, which semicolons separate, up to the first one that fails. Outside of BEGIN and COMMIT
     /// each is a transaction of its own.
     pub fn execute(&mut self, sql: &str) -> Result<Vec<Output>> {
-        let statements = sql::parse_all(sql).map_err(|error| self.fail(error.into()))?;
+        let statements = sql::parse_all_within(sql, self.variables().limits());
+        let statements = statements.map_err(|error| self.fail(error.into()))?;
         statements.into_iter().map(|statement| self.run(&Prepared::new(statement), &[])).collect()
     }
 
     /// Parses a statement, to run it as often as needed.
     pub fn prepare(&self, sql: &str) -> Result<Prepared> {
-        Ok(Prepared::new(sql::parse(sql)?))
+        Ok(Prepared::new(sql::parse_within(sql, self.variables().limits())?))
+    }
+
+    /// Its settings now.
+    fn variables(&self) -> &Variables {
+        self.open.as_ref().map_or(&self.variables, |block| block.variables(&self.variables))
     }
 
     /// Runs a statement. All its rows are in what it gives; see also [`Session::query`].
     pub fn run(&mut self, prepared: &Prepared, params: &[Value]) -> Result<Output> {
         let result = match prepared.statement().kind() {
-            Kind::Query => self.in_a_transaction(prepared, |this, txn| this.statement(prepared, params, txn)),
+            Kind::Query => {
+                self.in_a_transaction(prepared, |this, txn, variables| this.statement(prepared, params, txn, variables))
+            }
             kind => self.control(kind),
         };
         result.map_err(|failure| self.fail(failure))
@@ -88,12 +103,12 @@ impl<S: Storage> Session<S> {
         if prepared.statement().kind() != Kind::Query {
             return self.run(prepared, params).map(drop);
         }
-        let result = self.in_a_transaction(prepared, |this, txn| {
+        let result = self.in_a_transaction(prepared, |this, txn, variables| {
             let shared = Rc::clone(&this.shared);
             let store = shared.store.borrow();
             let mut view = View::new(&store, txn);
             let functions = shared.functions.borrow();
-            let environment = shared.environment(&functions, this.optimizer);
+            let environment = shared.environment(&functions, variables);
             let plan = prepared.plan(params, &view, environment)?;
             {
                 let context = environment.context(&view, params);
@@ -114,7 +129,7 @@ impl<S: Storage> Session<S> {
     /// A statement that fails ends the transaction but for its ROLLBACK.
     fn fail(&mut self, failure: Failure) -> Failure {
         if let Some(open) = &mut self.open {
-            open.failed = true;
+            open.fail();
         }
         failure
     }
@@ -123,27 +138,31 @@ impl<S: Storage> Session<S> {
     fn in_a_transaction<T>(
         &mut self,
         prepared: &Prepared,
-        f: impl FnOnce(&mut Self, &mut Txn) -> Result<T>,
+        f: impl FnOnce(&Self, &mut Txn, &Variables) -> Result<T>,
     ) -> Result<T> {
         if let Some(mut open) = self.open.take() {
-            let result = self.in_open(&mut open, f);
+            let result = self.in_open(&mut open, prepared, f);
             self.open = Some(open);
             return result;
         }
-        let (isolation, read_only) = self.modes;
+        let (isolation, read_only) = self.variables.modes();
+        let as_of = prepared.statement().as_of();
         // Nobody can commit while the statement has the store.
-        let mut txn = self.begin(None, isolation, read_only || prepared.statement().is_read_only())?.alone();
-        let result = f(self, &mut txn);
+        let mut txn = self.begin(as_of, isolation, read_only || prepared.statement().is_read_only())?.alone();
+        let result = f(self, &mut txn, &self.variables);
         self.ended(txn.snapshot());
         let result = result?;
         self.commit(txn)?;
         Ok(result)
     }
 
-    fn in_open<T>(&mut self, open: &mut Open, f: impl FnOnce(&mut Self, &mut Txn) -> Result<T>) -> Result<T> {
-        if open.failed {
-            return Err(failed().into());
-        }
+    fn in_open<T>(
+        &self,
+        open: &mut Block,
+        prepared: &Prepared,
+        f: impl FnOnce(&Self, &mut Txn, &Variables) -> Result<T>,
+    ) -> Result<T> {
+        open.check(prepared.statement())?;
         if open.txn.isolation() == Isolation::ReadCommitted {
             let before = open.txn.snapshot();
             {
@@ -156,15 +175,16 @@ impl<S: Storage> Session<S> {
             self.ended(before);
             self.began(open.txn.snapshot());
         }
-        f(self, &mut open.txn)
+        let (txn, variables) = open.parts(&self.variables);
+        f(self, txn, variables)
     }
 
-    fn statement(&mut self, prepared: &Prepared, params: &[Value], txn: &mut Txn) -> Result<Output> {
+    fn statement(&self, prepared: &Prepared, params: &[Value], txn: &mut Txn, variables: &Variables) -> Result<Output> {
         let shared = Rc::clone(&self.shared);
         let store = shared.store.borrow();
         let mut view = View::new(&store, txn);
         let functions = shared.functions.borrow();
-        prepared.execute(params, &mut view, shared.environment(&functions, self.optimizer))
+        prepared.execute(params, &mut view, shared.environment(&functions, variables))
     }
 
     /// What a statement does to the session itself.
@@ -173,20 +193,24 @@ impl<S: Storage> Session<S> {
             // As in PostgreSQL, one transaction within another is the same one.
             Kind::Begin { .. } if self.open.is_some() => Output::Begin,
             Kind::Begin { read_only, isolation, as_of } => {
-                let (usual, usually_read_only) = self.modes;
-                let read_only = read_only || usually_read_only || as_of.is_some();
+                let (usual, usually_read_only) = self.variables.modes();
+                let read_only = read_only.unwrap_or(usually_read_only) || as_of.is_some();
                 let txn = self.begin(as_of, isolation.unwrap_or(usual), read_only)?;
-                self.open = Some(Open { txn, failed: false, savepoints: Savepoints::default() });
+                self.open = Some(Block::new(txn));
                 Output::Begin
             }
             Kind::Commit => match self.open.take() {
                 None => Output::Commit,
                 Some(open) => {
                     self.ended(open.txn.snapshot());
-                    if open.failed {
+                    if open.has_failed() {
                         return Ok(Output::Rollback);
                     }
-                    self.commit(open.txn)?;
+                    let (txn, variables) = open.into_parts();
+                    self.commit(txn)?;
+                    if let Some(variables) = variables {
+                        self.variables = variables;
+                    }
                     Output::Commit
                 }
             },
@@ -196,59 +220,27 @@ impl<S: Storage> Session<S> {
                 }
                 Output::Rollback
             }
-            Kind::SetTransaction { read_only, isolation, session: true } => {
-                self.modes = (isolation.unwrap_or(self.modes.0), read_only.unwrap_or(self.modes.1));
-                Output::Set
-            }
-            Kind::SetOptimizer(on) => {
-                self.optimizer = Some(on);
-                Output::Set
-            }
-            kind => self.in_transaction_only(kind)?,
+            kind => match &mut self.open {
+                Some(open) => open.control(kind, &self.variables)?,
+                None if matches!(kind, Kind::SetTransaction { .. } | Kind::Set(_)) => {
+                    self.variables.control(&kind)?;
+                    Output::Set
+                }
+                None => return Err(Error::new(SqlState::NO_ACTIVE_TRANSACTION, "there is no transaction").into()),
+            },
         })
     }
 
-    fn in_transaction_only(&mut self, kind: Kind) -> Result<Output> {
-        let Some(open) = &mut self.open else {
-            // Without a transaction, it is for none.
-            if matches!(kind, Kind::SetTransaction { .. }) {
-                return Ok(Output::Set);
-            }
-            return Err(Error::new(SqlState::NO_ACTIVE_TRANSACTION, "there is no transaction").into());
-        };
-        if open.failed && !matches!(kind, Kind::RollbackTo(_)) {
-            return Err(failed().into());
-        }
-        Ok(match kind {
-            Kind::Savepoint(name) => {
-                open.savepoints.set(name, &open.txn);
-                Output::Savepoint
-            }
-            Kind::Release(name) => {
-                open.savepoints.release(&name)?;
-                Output::Release
-            }
-            Kind::RollbackTo(name) => {
-                open.savepoints.rollback_to(&name, &mut open.txn)?;
-                open.failed = false;
-                Output::Rollback
-            }
-            Kind::SetTransaction { read_only, isolation, .. } => {
-                open.txn.set_modes(isolation, read_only)?;
-                Output::Set
-            }
-            Kind::Begin { .. } | Kind::Commit | Kind::Rollback | Kind::SetOptimizer(_) | Kind::Query => {
-                unreachable!("the caller has seen to it")
-            }
-        })
-    }
-
-    fn begin(&mut self, as_of: Option<Version>, isolation: Isolation, read_only: bool) -> Result<Txn> {
+    fn begin(&mut self, as_of: Option<AsOf>, isolation: Isolation, read_only: bool) -> Result<Txn> {
         let (now, watermark) = {
             let store = self.shared.store.borrow();
             (store.applied(), store.watermark())
         };
-        let snapshot = as_of.unwrap_or(now);
+        let snapshot = match as_of {
+            None => now,
+            Some(AsOf::Position(position)) => position,
+            Some(past) => self.shared.position_at(past.time(self.shared.now())?)?,
+        };
         if snapshot > now {
             return Err(mvcc::Error::Future { version: snapshot, latest: now }.into());
         }
@@ -290,7 +282,8 @@ impl<S: Storage> Session<S> {
         let Commit { writes, .. } = commit;
         let written = self.shared.written.get() + writes.len() as u64;
         let position = store.applied() + 1;
-        store.commit(position, writes, [])?;
+        let time = self.shared.now().map(|now| now.max(self.shared.passed.get()));
+        store.commit_at(time, position, writes, [])?;
         // Old versions go when there are about as many as there is data, so that the work is in proportion.
         let enough = COLLECT_AFTER.max(store.storage().status().keys / 2);
         let oldest = self.shared.snapshots.borrow().keys().next().copied().unwrap_or(position);
@@ -313,9 +306,4 @@ impl<S: Storage> Drop for Session<S> {
             self.ended(open.txn.snapshot());
         }
     }
-}
-
-fn failed() -> Error {
-    let message = "an earlier statement of the transaction failed: only ROLLBACK is possible";
-    Error::new(SqlState::IN_FAILED_TRANSACTION, message)
 }

@@ -19,6 +19,19 @@ const VERSIONED: u8 = 1;
 pub(super) const APPLIED: &[u8] = &[META, 0, 0];
 pub(super) const WATERMARK: &[u8] = &[META, 0, 1];
 pub(super) const SWEPT: &[u8] = &[META, 0, 2];
+/// What the keys of times begin with. A position follows, big-endian; the value is the time of the commits from there on.
+const TIME: &[u8] = &[META, 0, 3];
+
+/// The key of the time from a position on.
+pub(super) fn time_key(version: Version) -> Vec<u8> {
+    [TIME, &version.to_be_bytes()].concat()
+}
+
+/// Takes the key of a time apart; `None` if it is another key.
+pub(super) fn time_position(key: &[u8]) -> Option<Version> {
+    let position = key.strip_prefix(TIME)?;
+    Some(Version::from_be_bytes(position.try_into().ok()?))
+}
 
 /// Last byte of a version's storage key.
 const TOMBSTONE: u8 = 0;

@@ -3,6 +3,7 @@
 
 mod cursor;
 mod layout;
+mod past;
 mod reads;
 mod scan;
 mod store;
@@ -11,6 +12,7 @@ mod view;
 
 use std::borrow::Cow;
 
+pub use past::Past;
 pub use store::Store;
 pub use txn::{Commit, Conflict, Txn};
 pub use view::View;
@@ -19,6 +21,10 @@ use crate::storage::{self, KeyRange, Pair};
 
 /// A commit position: the index of the Raft entry that wrote a version. 0 is before everything.
 pub type Version = u64;
+
+/// A time that a commit has, in units and from a moment that the caller chooses: milliseconds since 1970. 0 is before every
+/// commit.
+pub type Time = u64;
 
 /// Why a transaction reads a key, which decides whether the commit validates the read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -97,6 +103,10 @@ pub trait Transaction {
     fn savepoint(&self) -> Savepoint;
     /// Undoes all writes since the mark. Recorded reads stay, since the caller has seen their answers.
     fn rollback_to(&mut self, savepoint: Savepoint);
+    /// How isolated it is, and whether it only reads.
+    fn modes(&self) -> (Isolation, bool);
+    /// What it saw at a savepoint, without what it has written since. A view that takes no writes.
+    fn past<'a>(&'a self, past: &'a mut Past) -> Box<dyn Transaction + 'a>;
     /// A number for a row that has no other key: one that no other transaction can give, and greater than those that this
     /// one has given.
     fn fresh_row(&mut self) -> RowNumber;
@@ -123,6 +133,12 @@ pub enum Error {
         version: Version,
         /// The latest position there is.
         latest: Version,
+    },
+    /// A time that garbage collection has forgotten.
+    #[error("the time is too old: positions below {watermark} were garbage-collected")]
+    TimeTooOld {
+        /// The oldest readable position.
+        watermark: Version,
     },
     /// The transaction has done something already.
     #[error("the transaction has begun to read or write: its modes are what they are")]

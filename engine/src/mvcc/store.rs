@@ -9,7 +9,7 @@ use std::ops::Bound;
 use super::cursor::Visible;
 use super::layout::{self, APPLIED, SWEPT, VersionKey, VersionRef, WATERMARK, invalid};
 use super::scan::SnapshotScan;
-use super::{Commit, Conflict, Cursor, Error, Scan, Version};
+use super::{Commit, Conflict, Cursor, Error, Scan, Time, Version};
 use crate::storage::{Batch, Entry, KeyRange, Storage};
 
 /// The most versions that garbage collection removes in one batch. Tiny in tests, so that their few keys need several.
@@ -20,6 +20,8 @@ pub struct Store<S: Storage> {
     storage: S,
     applied: Version,
     watermark: Version,
+    /// The time of the last commit that had one, 0 before the first.
+    time: Time,
 }
 
 impl<S: Storage> Store<S> {
@@ -35,7 +37,8 @@ impl<S: Storage> Store<S> {
         if swept > watermark || watermark > applied {
             return Err(invalid(format!("applied {applied}, watermark {watermark}, swept {swept} are out of order")));
         }
-        let mut store = Self { storage, applied, watermark };
+        let mut store = Self { storage, applied, watermark, time: 0 };
+        store.time = store.time_up_to(Version::MAX)?;
         if swept < watermark {
             store.sweep(applied, watermark)?;
         }
@@ -173,6 +176,62 @@ impl<S: Storage> Store<S> {
         Ok(Ok(()))
     }
 
+    /// The time of the last commit that had one, 0 before the first. No later commit has an earlier time, so what happened
+    /// before it is known.
+    pub fn time(&self) -> Time {
+        self.time
+    }
+
+    /// The time of the last commit up to a position.
+    fn time_up_to(&self, position: Version) -> Result<Time, Error> {
+        let key = layout::time_key(position);
+        let Some(Entry { key, value }) = self.storage.last_up_to(&key)? else { return Ok(0) };
+        if layout::time_position(&key).is_none() {
+            return Ok(0);
+        }
+        let value = match value {
+            Some(value) => Some(value.to_vec()),
+            None => self.storage.get(&key)?,
+        };
+        let bytes = value.and_then(|value| <[u8; 8]>::try_from(value).ok());
+        Ok(Time::from_be_bytes(bytes.ok_or_else(|| invalid(format!("{key:02x?} has no time")))?))
+    }
+
+    /// The last position whose time is not after `time`, which must be before [`Store::time`]: then it stays what it is. An
+    /// error if that position, or what its time was, has been collected.
+    pub fn position_at(&self, time: Time) -> Result<Version, Error> {
+        assert!(time < self.time, "a commit may still come that has the time {time}");
+        if self.watermark > 0 && self.time_up_to(self.watermark)? > time {
+            return Err(Error::TimeTooOld { watermark: self.watermark });
+        }
+        // The last position has a later time, and the times ascend.
+        let (mut first, mut last) = (self.watermark, self.applied);
+        while last - first > 1 {
+            let middle = first + (last - first) / 2;
+            if self.time_up_to(middle)? <= time {
+                first = middle;
+            } else {
+                last = middle;
+            }
+        }
+        Ok(first)
+    }
+
+    /// As [`Store::commit`], at a time, or at that of the commit before if that is later.
+    pub fn commit_at(
+        &mut self,
+        time: Option<Time>,
+        version: Version,
+        writes: impl IntoIterator<Item = (Vec<u8>, Option<Vec<u8>>)>,
+        meta: impl IntoIterator<Item = (Vec<u8>, Option<Vec<u8>>)>,
+    ) -> Result<(), Error> {
+        // Commits that have their time in common need one entry for it.
+        let later = time.filter(|time| *time > self.time);
+        self.commit_batch(version, writes, meta, later.map(|time| (layout::time_key(version), time)))?;
+        self.time = later.unwrap_or(self.time);
+        Ok(())
+    }
+
     /// Commits writes as versions at a new position, with changes of metadata, in one atomic batch. The writes are in
     /// ascending order of their keys, each key once, as [`Commit::writes`] are; anything else is an error.
     pub fn commit(
@@ -180,6 +239,16 @@ impl<S: Storage> Store<S> {
         version: Version,
         writes: impl IntoIterator<Item = (Vec<u8>, Option<Vec<u8>>)>,
         meta: impl IntoIterator<Item = (Vec<u8>, Option<Vec<u8>>)>,
+    ) -> Result<(), Error> {
+        self.commit_batch(version, writes, meta, None)
+    }
+
+    fn commit_batch(
+        &mut self,
+        version: Version,
+        writes: impl IntoIterator<Item = (Vec<u8>, Option<Vec<u8>>)>,
+        meta: impl IntoIterator<Item = (Vec<u8>, Option<Vec<u8>>)>,
+        time: Option<(Vec<u8>, Time)>,
     ) -> Result<(), Error> {
         assert!(version > self.applied, "position {version} is not after {}", self.applied);
         let mut batch = Batch::default();
@@ -193,6 +262,9 @@ impl<S: Storage> Store<S> {
             previous = Some(key);
         }
         batch.operations.extend(meta.into_iter().map(|(key, value)| (layout::meta_key(&key), value)));
+        if let Some((key, time)) = time {
+            batch.set(key, time.to_be_bytes().to_vec());
+        }
         batch.set(APPLIED.to_vec(), version.to_be_bytes().to_vec());
         self.storage.apply(batch)?;
         self.applied = version;
@@ -214,23 +286,46 @@ impl<S: Storage> Store<S> {
     }
 
     fn sweep(&mut self, version: Version, watermark: Version) -> Result<u64, Error> {
+        // The times that no position has any more go first.
+        let times = self.obsolete_times(watermark)?;
+        for keys in times.chunks(SWEEP_BATCH) {
+            let mut batch = Batch::default();
+            for key in keys {
+                batch.delete(key.clone());
+            }
+            self.sweep_batch(batch, version, watermark)?;
+        }
         let mut removed = 0;
         let (mut start, _) = layout::all_versions();
         loop {
             let (mut batch, rest) = self.obsolete(start, watermark)?;
             removed += batch.operations.len() as u64;
-            batch.set(APPLIED.to_vec(), version.to_be_bytes().to_vec());
-            batch.set(WATERMARK.to_vec(), watermark.to_be_bytes().to_vec());
             if rest.is_none() {
                 batch.set(SWEPT.to_vec(), watermark.to_be_bytes().to_vec());
             }
-            self.storage.apply(batch)?;
-            (self.applied, self.watermark) = (version, watermark);
+            self.sweep_batch(batch, version, watermark)?;
             match rest {
                 Some(key) => start = Bound::Included(key.into_bytes()),
                 None => return Ok(removed),
             }
         }
+    }
+
+    /// Applies one batch of a sweep.
+    fn sweep_batch(&mut self, mut batch: Batch, version: Version, watermark: Version) -> Result<(), Error> {
+        batch.set(APPLIED.to_vec(), version.to_be_bytes().to_vec());
+        batch.set(WATERMARK.to_vec(), watermark.to_be_bytes().to_vec());
+        self.storage.apply(batch)?;
+        (self.applied, self.watermark) = (version, watermark);
+        Ok(())
+    }
+
+    /// The keys of the times before that of the watermark.
+    fn obsolete_times(&self, watermark: Version) -> Result<Vec<Vec<u8>>, Error> {
+        let range = (Bound::Included(layout::time_key(0)), Bound::Included(layout::time_key(watermark)));
+        let mut keys = self.storage.scan_keys(range).collect::<Result<Vec<_>, _>>()?;
+        keys.pop();
+        Ok(keys)
     }
 
     /// The removals of a sweep from `start` on, and where to go on if a batch does not hold them all. A key's versions

@@ -133,6 +133,11 @@ impl Txn {
         self.writes.range::<Vec<u8>, _>((start.as_ref(), end.as_ref()))
     }
 
+    /// What each write has replaced, in order.
+    pub(super) fn undo(&self) -> &[(Vec<u8>, Option<Change>)] {
+        &self.undo
+    }
+
     pub(super) fn record_key(&self, key: &[u8], read: Read) {
         if self.validates(read) {
             self.reads.borrow_mut().add_key(key);

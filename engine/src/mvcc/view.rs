@@ -1,10 +1,10 @@
 //! A transaction over a store: what the SQL layer runs on.
 
 use std::borrow::Cow;
-use std::collections::btree_map;
 
 use super::cursor::Pairs;
-use super::{Change, Cursor, Error, Read, RowNumber, Savepoint, Scan, Store, Transaction, Txn};
+use super::past::{Past, PastView};
+use super::{Change, Cursor, Error, Isolation, Read, RowNumber, Savepoint, Scan, Store, Transaction, Txn};
 use crate::storage::{KeyRange, Pair, Storage, is_empty_range};
 
 /// A transaction's snapshot of a store under the transaction's own writes.
@@ -52,6 +52,10 @@ impl<S: Storage> Transaction for View<'_, S> {
         Ok(Box::new(Pairs::new(self.scan(range, read)?, reverse)))
     }
 
+    fn modes(&self) -> (Isolation, bool) {
+        (self.txn.isolation(), self.txn.is_read_only())
+    }
+
     fn set(&mut self, key: Vec<u8>, value: Vec<u8>) -> Result<(), Error> {
         self.txn.write(key, Some(value))
     }
@@ -68,17 +72,22 @@ impl<S: Storage> Transaction for View<'_, S> {
         self.txn.rollback_to(savepoint);
     }
 
+    fn past<'a>(&'a self, past: &'a mut Past) -> Box<dyn Transaction + 'a> {
+        Box::new(PastView::new(self.store, self.txn, past))
+    }
+
     fn fresh_row(&mut self) -> RowNumber {
         self.txn.fresh_row()
     }
 }
 
-type Own<'a> = (&'a Vec<u8>, &'a Change);
+/// A key and what was written there.
+pub(super) type Own<'a> = (&'a Vec<u8>, &'a Change);
 
 /// Lays a transaction's own writes over what is stored, from both ends.
-struct Merge<'a> {
+pub(super) struct Merge<'a, O> {
     stored: Scan<'a>,
-    own: btree_map::Range<'a, Vec<u8>, Change>,
+    own: O,
     /// What each end has taken from either side and not given out yet.
     stored_front: Option<Pair>,
     stored_back: Option<Pair>,
@@ -86,8 +95,8 @@ struct Merge<'a> {
     own_back: Option<Own<'a>>,
 }
 
-impl<'a> Merge<'a> {
-    fn new(stored: Scan<'a>, own: btree_map::Range<'a, Vec<u8>, Change>) -> Self {
+impl<'a, O: DoubleEndedIterator<Item = Own<'a>>> Merge<'a, O> {
+    pub fn new(stored: Scan<'a>, own: O) -> Self {
         Self { stored, own, stored_front: None, stored_back: None, own_front: None, own_back: None }
     }
 
@@ -134,7 +143,7 @@ impl<'a> Merge<'a> {
     }
 }
 
-impl Iterator for Merge<'_> {
+impl<'a, O: DoubleEndedIterator<Item = Own<'a>>> Iterator for Merge<'a, O> {
     type Item = Result<Pair, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -142,7 +151,7 @@ impl Iterator for Merge<'_> {
     }
 }
 
-impl DoubleEndedIterator for Merge<'_> {
+impl<'a, O: DoubleEndedIterator<Item = Own<'a>>> DoubleEndedIterator for Merge<'a, O> {
     fn next_back(&mut self) -> Option<Self::Item> {
         self.try_next_back().transpose()
     }

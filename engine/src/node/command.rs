@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::protocol::ClientId;
 use crate::encoding;
-use crate::mvcc::{Commit, Version};
+use crate::mvcc::{Commit, Time, Version};
 use crate::sql::Output;
 
 /// A replicated command. Everything that applying it depends on is inside it or in replicated state.
@@ -34,6 +34,24 @@ pub enum Command {
     Collect {
         /// The oldest position that stays readable.
         watermark: Version,
+    },
+    /// As `Commit`, by a gateway that knows what time it is.
+    CommitAt {
+        /// What the gateway's clock said.
+        time: Time,
+        /// The client.
+        client: ClientId,
+        /// The client's number of the transaction.
+        transaction: u64,
+        /// What to answer, now and to every retry.
+        output: Output,
+        /// Snapshot, writes and validated reads.
+        commit: Commit,
+    },
+    /// Lets no later commit have an earlier time, so that it is known what was there at that time.
+    Advance {
+        /// The time.
+        time: Time,
     },
 }
 

@@ -15,14 +15,16 @@ use std::sync::Arc;
 
 use super::command::{Abort, Command, Outcome};
 use super::machine::{Applied, Machine};
+use super::past::{Passing, Past, past};
 use super::protocol::{Body, ClientId, Reply, ReplyBody, Request};
 use super::session::{Execution, Open, Session, Waiting};
 use super::{Error, Ready};
-use crate::mvcc::{self, Isolation, Transaction, Txn, Version, View};
+use crate::mvcc::{Isolation, Time, Transaction, Txn, Version, View};
 use crate::raft::{Index, NodeId, Raft};
+use crate::sql::executor::Settings;
 use crate::sql::functions::Registry;
 use crate::sql::types::Value;
-use crate::sql::{self, Environment, Failure, Kind, Options, Output, Prepared, Savepoints, SqlState};
+use crate::sql::{self, Block, Environment, Failure, Kind, Limits, Options, Output, Prepared, SqlState, Variables};
 use crate::storage::Storage;
 
 /// Timeouts and limits of sessions.
@@ -36,11 +38,26 @@ pub struct GatewayOptions {
     pub max_commit_bytes: usize,
     /// How many parsed statements are kept for reuse.
     pub cached_statements: usize,
+    /// How statements are run, unless their sessions say something else.
+    pub statements: Options,
+    /// How high sessions may set their limits: a node does nothing else while it runs a statement.
+    pub most: Settings,
 }
 
 impl Default for GatewayOptions {
     fn default() -> Self {
-        Self { resend_ticks: 10, idle_ticks: 3_000, max_commit_bytes: 16 << 20, cached_statements: 256 }
+        let statements = Options::default();
+        // Seconds of work, and the better part of a minute.
+        let settings = Settings { steps: 50_000_000, ..statements.settings };
+        let most = Settings { memory: 1 << 30, steps: 1_000_000_000, ..Settings::UNLIMITED };
+        Self {
+            resend_ticks: 10,
+            idle_ticks: 3_000,
+            max_commit_bytes: 16 << 20,
+            cached_statements: 256,
+            statements: Options { settings, ..statements },
+            most,
+        }
     }
 }
 
@@ -63,7 +80,8 @@ pub(super) struct Gateway {
     now: u64,
     next_connection: u64,
     sessions: BTreeMap<ClientId, Session>,
-    statements: BTreeMap<Arc<str>, Rc<Prepared>>,
+    /// By text, and by the limits that it was parsed within.
+    statements: BTreeMap<(Arc<str>, Limits), Rc<Prepared>>,
     /// Requests that wait for the next read request to the leader.
     to_read: Vec<(ClientId, u64)>,
     next_token: u64,
@@ -73,6 +91,10 @@ pub(super) struct Gateway {
     confirmed: Vec<(Index, Vec<(ClientId, u64)>)>,
     /// Commands that have not been applied here, by client and transaction.
     proposals: BTreeMap<(ClientId, u64), Proposal>,
+    /// What the host's clock says, if it was told.
+    time: Option<Time>,
+    /// What must be passed before it is known what was there at a time: each with the requests that wait for it.
+    passing: BTreeMap<Time, Passing>,
     /// Commands to be sent to the leader, now or again.
     to_propose: Vec<Arc<[u8]>>,
     leader: Option<NodeId>,
@@ -94,6 +116,8 @@ impl Gateway {
             reads: BTreeMap::new(),
             confirmed: Vec::new(),
             proposals: BTreeMap::new(),
+            time: None,
+            passing: BTreeMap::new(),
             to_propose: Vec::new(),
             leader: None,
         }
@@ -109,7 +133,8 @@ impl Gateway {
         self.now += 1;
         let new_leader = leader.is_some() && leader != self.leader;
         self.leader = leader;
-        let late = |since: u64| early || new_leader || self.now - since >= self.options.resend_ticks;
+        let (now, resend_ticks) = (self.now, self.options.resend_ticks);
+        let late = |since: u64| early || new_leader || now - since >= resend_ticks;
 
         let tokens: Vec<u64> =
             self.reads.iter().filter(|(_, group)| late(group.asked)).map(|(&token, _)| token).collect();
@@ -125,6 +150,11 @@ impl Gateway {
             probe!("a late proposal was sent again");
             self.send(key);
         }
+        for passing in self.passing.values_mut().filter(|passing| late(passing.sent)) {
+            probe!("a time was sent to the log again");
+            passing.sent = self.now;
+            self.to_propose.push(Arc::clone(&passing.command));
+        }
         let idle: Vec<ClientId> = self
             .sessions
             .iter()
@@ -135,6 +165,18 @@ impl Gateway {
             probe!("an idle session was ended");
             tracing::debug!(client, "ended an idle session");
             self.end(client);
+        }
+    }
+
+    /// The host's clock says what time it is.
+    pub fn tell_time(&mut self, time: Time) {
+        self.time = Some(time);
+    }
+
+    /// Lets the requests go on that have waited for a time to pass, if it has.
+    pub fn time_passed<S: Storage>(&mut self, machine: &Machine<S>) {
+        while let Some(entry) = self.passing.first_entry().filter(|entry| *entry.key() <= machine.store().time()) {
+            self.confirmed.push((machine.applied(), entry.remove().waiting));
         }
     }
 
@@ -197,7 +239,8 @@ impl Gateway {
         self.end(client);
         let connection = self.next_connection;
         self.next_connection = self.next_connection.wrapping_add(2);
-        let mut session = Session::new(connection, request, self.now);
+        let mut session =
+            Session::new(connection, request, self.now, Variables::new(self.options.statements, self.options.most));
         session.reply(client, ReplyBody::Connected(connection), &mut out.replies);
         self.sessions.insert(client, session);
     }
@@ -228,7 +271,8 @@ impl Gateway {
         machine: &Machine<S>,
         out: &mut Ready,
     ) -> Result<(), Error> {
-        let statement = match self.parse(sql) {
+        let limits = self.session(client).variables().limits();
+        let statement = match self.parse(sql, limits) {
             Ok(statement) => statement,
             Err(error) => {
                 self.session(client).fail(client, error, &mut out.replies);
@@ -247,7 +291,7 @@ impl Gateway {
             }
             Kind::Begin { .. } => {
                 session.open = None;
-                self.wait_for_read(client, Execution { statement, params, transaction, retry });
+                self.wait_for_read(client, Execution { statement, params, transaction, retry, time: None });
             }
             Kind::Commit if !begun => {
                 session.reply(client, executed(Output::Commit, None), &mut out.replies);
@@ -259,40 +303,41 @@ impl Gateway {
                 session.reply(client, executed(Output::Rollback, None), &mut out.replies);
             }
             Kind::Query if !begun => {
-                self.wait_for_read(client, Execution { statement, params, transaction, retry });
+                self.wait_for_read(client, Execution { statement, params, transaction, retry, time: None });
             }
             Kind::Query if open_here => {
                 let open = session.open.as_ref().expect("it is open here");
-                if open.txn.isolation() == Isolation::ReadCommitted && !open.failed {
+                if open.block.txn.isolation() == Isolation::ReadCommitted && !open.block.has_failed() {
                     // It reads what is committed now.
-                    self.wait_for_read(client, Execution { statement, params, transaction, retry });
+                    self.wait_for_read(client, Execution { statement, params, transaction, retry, time: None });
                 } else {
                     return self.run_in_open(client, &statement, &params, machine, out);
                 }
             }
-            Kind::SetTransaction { read_only, isolation, session: true } => {
-                let (before, before_read_only) = session.modes;
-                session.modes = (isolation.unwrap_or(before), read_only.unwrap_or(before_read_only));
-                session.reply(client, executed(Output::Set, None), &mut out.replies);
-            }
-            Kind::SetOptimizer(on) => {
-                session.optimizer = Some(on);
-                session.reply(client, executed(Output::Set, None), &mut out.replies);
-            }
-            // Without a transaction, it is for none.
-            Kind::SetTransaction { .. } if !begun => {
-                session.reply(client, executed(Output::Set, None), &mut out.replies);
-            }
-            kind @ (Kind::Savepoint(_) | Kind::Release(_) | Kind::RollbackTo(_) | Kind::SetTransaction { .. })
+            kind @ (Kind::Savepoint(_)
+            | Kind::Release(_)
+            | Kind::RollbackTo(_)
+            | Kind::SetTransaction { .. }
+            | Kind::Set(_))
                 if open_here =>
             {
                 let open = session.open.as_mut().expect("it is open here");
-                match control(open, kind) {
+                match open.block.control(kind, &session.variables) {
                     Ok(output) => session.reply(client, executed(output, None), &mut out.replies),
-                    Err(error) => session.fail(client, error, &mut out.replies),
+                    Err(Failure::Sql(error)) => session.fail(client, error, &mut out.replies),
+                    Err(Failure::Storage(error)) => return Err(error.into()),
                 }
             }
-            Kind::Query | Kind::Savepoint(_) | Kind::Release(_) | Kind::RollbackTo(_) | Kind::SetTransaction { .. } => {
+            kind @ (Kind::SetTransaction { .. } | Kind::Set(_)) if !begun => match session.variables.control(&kind) {
+                Ok(()) => session.reply(client, executed(Output::Set, None), &mut out.replies),
+                Err(error) => session.fail(client, error, &mut out.replies),
+            },
+            Kind::Query
+            | Kind::Savepoint(_)
+            | Kind::Release(_)
+            | Kind::RollbackTo(_)
+            | Kind::SetTransaction { .. }
+            | Kind::Set(_) => {
                 let error = if begun {
                     sql::Error::new(SqlState::NO_ACTIVE_TRANSACTION, "the transaction is not open on this node")
                         .with_hint("its gateway was restarted or the session timed out; begin again")
@@ -305,15 +350,16 @@ impl Gateway {
         Ok(())
     }
 
-    fn parse(&mut self, sql: &Arc<str>) -> Result<Rc<Prepared>, sql::Error> {
-        if let Some(statement) = self.statements.get(sql) {
+    fn parse(&mut self, sql: &Arc<str>, limits: Limits) -> Result<Rc<Prepared>, sql::Error> {
+        let key = (Arc::clone(sql), limits);
+        if let Some(statement) = self.statements.get(&key) {
             return Ok(Rc::clone(statement));
         }
-        let statement = Rc::new(Prepared::new(sql::parse(sql)?));
+        let statement = Rc::new(Prepared::new(sql::parse_within(sql, limits)?));
         if self.statements.len() >= self.options.cached_statements {
             self.statements.clear();
         }
-        self.statements.insert(Arc::clone(sql), Rc::clone(&statement));
+        self.statements.insert(key, Rc::clone(&statement));
         Ok(statement)
     }
 
@@ -332,16 +378,13 @@ impl Gateway {
     ) -> Result<(), Error> {
         let session = self.session(client);
         let open = session.open.as_mut().expect("the caller has found the transaction");
-        if open.failed {
-            let error = sql::Error::new(
-                SqlState::IN_FAILED_TRANSACTION,
-                "an earlier statement of the transaction failed: only ROLLBACK is possible",
-            );
+        if let Err(error) = open.block.check(statement.statement()) {
             session.fail(client, error, &mut out.replies);
             return Ok(());
         }
-        let snapshot = open.txn.snapshot();
-        match run(statement, params, &mut View::new(machine.store(), &mut open.txn), session.optimizer) {
+        let (txn, variables) = open.block.parts(&session.variables);
+        let snapshot = txn.snapshot();
+        match run(statement, params, &mut View::new(machine.store(), txn), variables) {
             Ok(output) => session.reply(client, executed(output, Some(snapshot)), &mut out.replies),
             Err(Failure::Sql(error)) => session.fail(client, error, &mut out.replies),
             Err(Failure::Storage(error)) => return Err(error.into()),
@@ -352,13 +395,16 @@ impl Gateway {
     /// COMMIT of the session's open transaction.
     fn commit_open(&mut self, client: ClientId, out: &mut Ready) {
         let session = self.session(client);
-        let Open { number, txn, failed, savepoints: _ } =
-            session.open.take().expect("the caller has found the transaction");
-        if failed {
+        let Open { number, block } = session.open.take().expect("the caller has found the transaction");
+        if block.has_failed() {
             session.reply(client, executed(Output::Rollback, None), &mut out.replies);
-        } else if txn.has_writes() {
-            self.propose_commit(client, number, Output::Commit, txn, None, out);
+            return;
+        }
+        let (txn, variables) = block.into_parts();
+        if txn.has_writes() {
+            self.propose_commit(client, number, Output::Commit, txn, variables, out);
         } else {
+            session.variables = variables.unwrap_or_else(|| session.variables.clone());
             // All its reads saw one confirmed snapshot: that is its place in the order.
             session.reply(client, executed(Output::Commit, Some(txn.snapshot())), &mut out.replies);
         }
@@ -379,7 +425,7 @@ impl Gateway {
         }
         probe!("a COMMIT in doubt was put to the log");
         let command = Command::Resolve { client, transaction }.encode().map_err(crate::storage::Error::from)?;
-        self.session(client).waiting = Waiting::Commit { transaction, error: None };
+        self.session(client).waiting = Waiting::Commit { transaction, error: None, variables: None };
         self.propose((client, transaction), command);
         Ok(())
     }
@@ -391,15 +437,20 @@ impl Gateway {
         transaction: u64,
         output: Output,
         txn: Txn,
-        error: Option<sql::Error>,
+        variables: Option<Variables>,
         out: &mut Ready,
     ) {
         let limit = self.options.max_commit_bytes;
-        let command = Command::Commit { client, transaction, output, commit: txn.into_commit() }.encode();
+        let commit = txn.into_commit();
+        let command = match self.time {
+            Some(time) => Command::CommitAt { time, client, transaction, output, commit },
+            None => Command::Commit { client, transaction, output, commit },
+        };
+        let command = command.encode();
         let session = self.session(client);
         match command {
             Ok(command) if command.len() <= limit => {
-                session.waiting = Waiting::Commit { transaction, error };
+                session.waiting = Waiting::Commit { transaction, error: None, variables };
                 self.propose((client, transaction), command);
             }
             Ok(command) => {
@@ -489,26 +540,40 @@ impl Gateway {
         let Waiting::Read(execution) = std::mem::replace(&mut session.waiting, Waiting::Nothing) else {
             return Ok(());
         };
-        let Execution { statement, params, transaction, retry } = execution;
-        if let Kind::Begin { read_only, isolation, as_of } = statement.statement().kind() {
-            let (usual, usually_read_only) = session.modes;
-            let (isolation, read_only) = (isolation.unwrap_or(usual), read_only || usually_read_only);
-            let txn = match as_of {
-                Some(version) if version > snapshot => {
-                    let message = format!("position {version} is in the future: the latest is {snapshot}");
-                    session.fail(client, sql::Error::new(SqlState::INVALID_PARAMETER_VALUE, message), &mut out.replies);
-                    return Ok(());
-                }
+        let kind = execution.statement.statement().kind();
+        let as_of = match &kind {
+            Kind::Begin { as_of, .. } => *as_of,
+            _ => execution.statement.statement().as_of(),
+        };
+        let past = match as_of.map(|as_of| past(as_of, execution.time, self.time, machine)) {
+            None => None,
+            Some(Ok(Past::At(version))) => Some(version),
+            // It is not known so far what will have been there: a commit may be on its way that has an earlier time.
+            Some(Ok(Past::After(time))) => {
+                session.waiting = Waiting::Read(Execution { time: Some(time), ..execution });
+                return self.pass(time + 1, (client, request));
+            }
+            Some(Err(Failure::Sql(error))) => {
+                session.fail(client, error, &mut out.replies);
+                return Ok(());
+            }
+            Some(Err(Failure::Storage(error))) => return Err(error.into()),
+        };
+        let Execution { statement, params, transaction, retry, time: _ } = execution;
+        if let Kind::Begin { read_only, isolation, .. } = kind {
+            let (usual, usually_read_only) = session.variables.modes();
+            let (isolation, read_only) = (isolation.unwrap_or(usual), read_only.unwrap_or(usually_read_only));
+            let txn = match past {
                 Some(version) => Txn::new(version, isolation, true),
                 None => Txn::new(snapshot, isolation, read_only).identified(client, transaction),
             };
             let snapshot = txn.snapshot();
-            session.open = Some(Open { number: transaction, txn, failed: false, savepoints: Savepoints::default() });
+            session.open = Some(Open { number: transaction, block: Block::new(txn) });
             session.reply(client, executed(Output::Begin, Some(snapshot)), &mut out.replies);
             return Ok(());
         }
         if let Some(open) = session.open.as_mut().filter(|open| open.number == transaction) {
-            if let Err(conflict) = open.txn.advance(machine.store(), snapshot)? {
+            if let Err(conflict) = open.block.txn.advance(machine.store(), snapshot)? {
                 session.fail(client, Abort::from(conflict).into(), &mut out.replies);
                 return Ok(());
             }
@@ -523,9 +588,10 @@ impl Gateway {
             session.reply(client, settled(outcome, None), &mut out.replies);
             return Ok(());
         }
-        let (isolation, read_only) = session.modes;
+        let (isolation, read_only) = session.variables.modes();
+        let snapshot = past.unwrap_or(snapshot);
         let mut txn = Txn::new(snapshot, isolation, read_only || !writes).identified(client, transaction);
-        match run(&statement, &params, &mut View::new(machine.store(), &mut txn), session.optimizer) {
+        match run(&statement, &params, &mut View::new(machine.store(), &mut txn), &session.variables) {
             // On a retry, an earlier attempt may still be on its way to the log. Whatever this attempt answers, the log
             // must decide between the two.
             Ok(output) if txn.has_writes() || (writes && retry) => {
@@ -535,12 +601,25 @@ impl Gateway {
             Err(Failure::Sql(error)) if writes && retry => {
                 probe!("a statement fails that may have happened before");
                 let command = Command::Resolve { client, transaction }.encode().map_err(crate::storage::Error::from)?;
-                session.waiting = Waiting::Commit { transaction, error: Some(error) };
+                session.waiting = Waiting::Commit { transaction, error: Some(error), variables: None };
                 self.propose((client, transaction), command);
             }
             Err(Failure::Sql(error)) => session.fail(client, error, &mut out.replies),
             Err(Failure::Storage(error)) => return Err(error.into()),
         }
+        Ok(())
+    }
+
+    /// Lets a request wait until no commit can have a time before this one.
+    fn pass(&mut self, time: Time, waiting: (ClientId, u64)) -> Result<(), Error> {
+        probe!("a read of a time waits for the log to pass it");
+        if let Some(passing) = self.passing.get_mut(&time) {
+            passing.waiting.push(waiting);
+            return Ok(());
+        }
+        let command = Command::Advance { time }.encode().map_err(crate::storage::Error::from)?;
+        self.to_propose.push(Arc::clone(&command));
+        self.passing.insert(time, Passing { command, sent: self.now, waiting: vec![waiting] });
         Ok(())
     }
 
@@ -554,9 +633,13 @@ impl Gateway {
         if let Waiting::Commit { transaction, .. } = &session.waiting
             && *transaction == decided
         {
-            let Waiting::Commit { error, .. } = std::mem::replace(&mut session.waiting, Waiting::Nothing) else {
+            let Waiting::Commit { error, variables, .. } = std::mem::replace(&mut session.waiting, Waiting::Nothing)
+            else {
                 unreachable!("matched above")
             };
+            if let (Outcome::Committed { .. }, Some(variables)) = (&outcome, variables) {
+                session.variables = variables;
+            }
             session.reply(client, settled(outcome, error), &mut out.replies);
         }
     }
@@ -572,44 +655,13 @@ fn run(
     statement: &Prepared,
     params: &[Value],
     txn: &mut dyn Transaction,
-    optimizer: Option<bool>,
+    variables: &Variables,
 ) -> Result<Output, Failure> {
     let functions = Registry::default();
-    let mut options = Options::default();
-    options.optimize = optimizer.unwrap_or(options.optimize);
+    let (options, variables) = (variables.options(), Some(variables));
     // No time passes for a node while it runs a statement.
-    statement.execute(params, txn, Environment { functions: &functions, options, spill: None, clock: None })
-}
-
-/// What a statement does to its transaction itself.
-fn control(open: &mut Open, kind: Kind) -> Result<Output, sql::Error> {
-    if open.failed && !matches!(kind, Kind::RollbackTo(_)) {
-        let message = "an earlier statement of the transaction failed: only ROLLBACK is possible";
-        return Err(sql::Error::new(SqlState::IN_FAILED_TRANSACTION, message));
-    }
-    Ok(match kind {
-        Kind::Savepoint(name) => {
-            open.savepoints.set(name, &open.txn);
-            Output::Savepoint
-        }
-        Kind::Release(name) => {
-            open.savepoints.release(&name)?;
-            Output::Release
-        }
-        Kind::RollbackTo(name) => {
-            open.savepoints.rollback_to(&name, &mut open.txn)?;
-            open.failed = false;
-            Output::Rollback
-        }
-        Kind::SetTransaction { read_only, isolation, .. } => {
-            let running = |error: mvcc::Error| sql::Error::new(SqlState::ACTIVE_TRANSACTION, error.to_string());
-            open.txn.set_modes(isolation, read_only).map_err(running)?;
-            Output::Set
-        }
-        Kind::Begin { .. } | Kind::Commit | Kind::Rollback | Kind::SetOptimizer(_) | Kind::Query => {
-            unreachable!("it is for its session")
-        }
-    })
+    let environment = Environment { functions: &functions, options, variables, spill: None, clock: None };
+    statement.execute(params, txn, environment)
 }
 
 fn executed(output: Output, snapshot: Option<Version>) -> ReplyBody {

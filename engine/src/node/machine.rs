@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::command::{Abort, Command, Outcome};
 use super::protocol::ClientId;
 use crate::encoding::value;
-use crate::mvcc::{self, Commit, Conflict, Store, Version};
+use crate::mvcc::{self, Commit, Conflict, Store, Time, Version};
 use crate::raft::{Entry, Index, Payload};
 use crate::sql::Output;
 use crate::storage::{self, Storage};
@@ -106,7 +106,14 @@ impl<S: Storage> Machine<S> {
             }
             Payload::Command(command) => match Command::decode(command).map_err(storage::Error::from)? {
                 Command::Commit { client, transaction, output, commit } => {
-                    Some(self.commit(entry.index, client, transaction, output, commit)?)
+                    Some(self.commit(entry.index, None, client, transaction, output, commit)?)
+                }
+                Command::CommitAt { time, client, transaction, output, commit } => {
+                    Some(self.commit(entry.index, Some(time), client, transaction, output, commit)?)
+                }
+                Command::Advance { time } => {
+                    self.store.commit_at(Some(time), entry.index, [], [])?;
+                    None
                 }
                 Command::Resolve { client, transaction } => Some(self.resolve(entry.index, client, transaction)?),
                 Command::Collect { watermark } => {
@@ -145,6 +152,7 @@ impl<S: Storage> Machine<S> {
     fn commit(
         &mut self,
         index: Index,
+        time: Option<Time>,
         client: ClientId,
         transaction: u64,
         output: Output,
@@ -172,7 +180,7 @@ impl<S: Storage> Machine<S> {
             }
         };
         let record = Self::encode(client, transaction, &outcome)?;
-        self.store.commit(index, writes, [record])?;
+        self.store.commit_at(time, index, writes, [record])?;
         Ok(Applied { client, transaction, outcome })
     }
 

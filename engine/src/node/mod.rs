@@ -16,6 +16,7 @@ mod command;
 mod gateway;
 mod leader;
 mod machine;
+mod past;
 pub mod protocol;
 mod repair;
 mod session;
@@ -155,6 +156,13 @@ impl<D: Disk, S: Storage> Node<D, S> {
         Ok(Self { config, raft, log, machine, gateway, leader, repair, buggify, out })
     }
 
+    /// Tells the node what time it is: milliseconds since the beginning of 1970, UTC, by its host's clock, which should not
+    /// go backwards. It is what AS OF SYSTEM TIME knows times by, and nothing else depends on it; a node that is never told
+    /// knows none. Its precision is that of how often it is told.
+    pub fn tell_time(&mut self, time: mvcc::Time) {
+        self.gateway.tell_time(time);
+    }
+
     /// Takes one input. Nothing leaves the node before [`Node::ready`].
     ///
     /// # Errors
@@ -234,6 +242,7 @@ impl<D: Disk, S: Storage> Node<D, S> {
                 }
             }
         }
+        self.gateway.time_passed(&self.machine);
         for (token, index) in self.raft.take_reads() {
             self.gateway.read_confirmed(token, index);
         }

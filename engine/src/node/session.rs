@@ -4,8 +4,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::protocol::{Reply, ReplyBody};
-use crate::mvcc::{Isolation, Txn};
-use crate::sql::{self, Prepared, Savepoints, types::Value};
+use crate::mvcc::Time;
+use crate::sql::{self, Block, Prepared, Variables, types::Value};
 
 /// A connected client.
 pub(super) struct Session {
@@ -21,22 +21,16 @@ pub(super) struct Session {
     pub open: Option<Open>,
     /// When its newest request came, in ticks.
     pub active: u64,
-    /// How its transactions are isolated that do not say it themselves, and whether they only read.
-    pub modes: (Isolation, bool),
-    /// Whether its statements are optimized, if it has said so.
-    pub optimizer: Option<bool>,
+    /// Its settings, but for those that the open transaction has changed.
+    pub variables: Variables,
 }
 
 /// An open transaction.
 pub(super) struct Open {
     /// The client's number of it.
     pub number: u64,
-    /// Snapshot, writes and reads.
-    pub txn: Txn,
-    /// A statement failed: all but ROLLBACK and COMMIT (which then rolls back) is refused.
-    pub failed: bool,
-    /// The places that it can return to.
-    pub savepoints: Savepoints,
+    /// What it has done so far.
+    pub block: Block,
 }
 
 /// What a request waits for.
@@ -51,6 +45,8 @@ pub(super) enum Waiting {
         transaction: u64,
         /// What to answer if no attempt committed, instead of the reason in the log.
         error: Option<sql::Error>,
+        /// The session's settings, if it commits and has changed them.
+        variables: Option<Variables>,
     },
 }
 
@@ -60,21 +56,19 @@ pub(super) struct Execution {
     pub params: Vec<Value>,
     pub transaction: u64,
     pub retry: bool,
+    /// The time that it reads at, once that is known.
+    pub time: Option<Time>,
 }
 
 impl Session {
     /// A session of a client that has just connected with this request.
-    pub fn new(connection: u64, request: u64, now: u64) -> Self {
-        Self {
-            connection,
-            request,
-            answer: None,
-            waiting: Waiting::Nothing,
-            open: None,
-            active: now,
-            modes: Default::default(),
-            optimizer: None,
-        }
+    pub fn new(connection: u64, request: u64, now: u64, variables: Variables) -> Self {
+        Self { connection, request, answer: None, waiting: Waiting::Nothing, open: None, active: now, variables }
+    }
+
+    /// Its settings now.
+    pub fn variables(&self) -> &Variables {
+        self.open.as_ref().map_or(&self.variables, |open| open.block.variables(&self.variables))
     }
 
     /// Answers the newest request.
@@ -89,7 +83,7 @@ impl Session {
     /// Answers with an error; within a transaction, that transaction has failed.
     pub fn fail(&mut self, client: u64, error: sql::Error, replies: &mut Vec<Arc<Reply>>) {
         if let Some(open) = &mut self.open {
-            open.failed = true;
+            open.block.fail();
         }
         self.reply(client, ReplyBody::Failed(error), replies);
     }

@@ -1,25 +1,31 @@
 //! The syntax of statements, as parsing leaves it: names are not resolved, types not known.
 
 use super::algebra::{Binary, Is, JoinKind, Quantifier, SetOperator, Unary};
+use super::as_of::AsOf;
 use super::schema::Action;
+use super::settings::Setting;
 use super::types::{DataType, Value};
-use crate::mvcc::{Isolation, Version};
+use crate::mvcc::Isolation;
 
 /// A parsed statement. It depends on nothing but its text, so it can be kept and run again.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Statement(pub(super) Node);
+pub struct Statement {
+    pub(super) node: Node,
+    /// AS OF SYSTEM TIME of a query.
+    pub(super) as_of: Option<AsOf>,
+}
 
 /// What a statement is to the session that runs it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Opens a transaction.
     Begin {
-        /// Whether it may not write.
-        read_only: bool,
+        /// Whether it may not write; `None` is as the session has it.
+        read_only: Option<bool>,
         /// How isolated it is; `None` is as the session has it.
         isolation: Option<Isolation>,
-        /// The position to read at; `None` is now.
-        as_of: Option<Version>,
+        /// The past to read; `None` is now.
+        as_of: Option<AsOf>,
     },
     /// Commits it.
     Commit,
@@ -40,8 +46,8 @@ pub enum Kind {
         /// Whether it is for the session's later transactions.
         session: bool,
     },
-    /// SET optimizer: whether the session's later statements are optimized.
-    SetOptimizer(bool),
+    /// SET and RESET of a setting.
+    Set(Setting),
     /// Runs within one.
     Query,
 }
@@ -49,15 +55,20 @@ pub enum Kind {
 impl Statement {
     /// What the statement is to its session.
     pub fn kind(&self) -> Kind {
-        match &self.0 {
+        match &self.node {
             Node::Transaction(kind) => kind.clone(),
             _ => Kind::Query,
         }
     }
 
+    /// The past that a query reads by itself.
+    pub fn as_of(&self) -> Option<AsOf> {
+        self.as_of
+    }
+
     /// Whether it certainly writes nothing.
     pub fn is_read_only(&self) -> bool {
-        match &self.0 {
+        match &self.node {
             Node::Transaction(_) | Node::Query(_) | Node::Show(_) => true,
             Node::Explain { analyze, statement } => !analyze || matches!(**statement, Node::Query(_)),
             _ => false,
@@ -161,6 +172,8 @@ pub(super) enum From {
 pub(super) struct Alias {
     pub name: String,
     pub columns: Vec<String>,
+    /// Whether the columns must be all that there are.
+    pub whole: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -343,14 +356,43 @@ pub(super) struct AlterTable {
 
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Alteration {
-    AddColumn { column: Box<ColumnDef>, constraints: Vec<ConstraintDef>, index: bool, if_not_exists: bool },
-    DropColumn { name: String, if_exists: bool, cascade: bool },
-    RenameColumn { from: String, to: String },
+    AddColumn {
+        column: Box<ColumnDef>,
+        constraints: Vec<ConstraintDef>,
+        index: bool,
+        if_not_exists: bool,
+    },
+    DropColumn {
+        name: String,
+        if_exists: bool,
+        cascade: bool,
+    },
+    RenameColumn {
+        from: String,
+        to: String,
+    },
     RenameTable(String),
-    SetDefault { column: String, default: Option<(Expr, String)> },
-    SetNullable { column: String, nullable: bool },
+    SetDefault {
+        column: String,
+        default: Option<(Expr, String)>,
+    },
+    SetNullable {
+        column: String,
+        nullable: bool,
+    },
+    /// ALTER COLUMN TYPE: the type, the most characters of a VARCHAR(n), and USING.
+    SetType {
+        column: String,
+        datatype: DataType,
+        max_length: Option<u64>,
+        using: Option<Expr>,
+    },
     AddConstraint(ConstraintDef),
-    DropConstraint { name: String, if_exists: bool, cascade: bool },
+    DropConstraint {
+        name: String,
+        if_exists: bool,
+        cascade: bool,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq)]

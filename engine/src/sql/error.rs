@@ -29,6 +29,8 @@ states! {
     STRING_TOO_LONG = b"22001";
     /// A number is out of range.
     NUMERIC_OUT_OF_RANGE = b"22003";
+    /// A text that is no time.
+    INVALID_DATETIME_FORMAT = b"22007";
     /// A negative length of a part of a text.
     SUBSTRING_ERROR = b"22011";
     /// Division by zero.
@@ -39,6 +41,8 @@ states! {
     INVALID_ESCAPE_SEQUENCE = b"22025";
     /// A text does not spell a value of its type.
     INVALID_TEXT_REPRESENTATION = b"22P02";
+    /// A text that is no regular expression.
+    INVALID_REGULAR_EXPRESSION = b"2201B";
     /// A negative LIMIT.
     INVALID_LIMIT = b"2201W";
     /// A negative OFFSET.
@@ -51,6 +55,8 @@ states! {
     FOREIGN_KEY_VIOLATION = b"23503";
     /// A CHECK condition is false.
     CHECK_VIOLATION = b"23514";
+    /// What is asked for needs something that is not there.
+    OBJECT_NOT_IN_PREREQUISITE_STATE = b"55000";
     /// There is a transaction already.
     ACTIVE_TRANSACTION = b"25001";
     /// A write in a READ ONLY transaction.
@@ -215,6 +221,7 @@ impl From<mvcc::Error> for Failure {
             mvcc::Error::Running => (SqlState::ACTIVE_TRANSACTION, None),
             mvcc::Error::ReadOnly => (SqlState::READ_ONLY_TRANSACTION, None),
             mvcc::Error::SnapshotTooOld { .. } => (SqlState::SNAPSHOT_TOO_OLD, Some("begin again")),
+            mvcc::Error::TimeTooOld { .. } => (SqlState::SNAPSHOT_TOO_OLD, None),
             mvcc::Error::Future { .. } => (SqlState::INVALID_PARAMETER_VALUE, None),
         };
         let error = Error::new(state, error.to_string());

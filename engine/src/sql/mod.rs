@@ -9,8 +9,10 @@
 //! [`Transaction`]: crate::mvcc::Transaction
 
 pub mod algebra;
+mod as_of;
 mod ast;
 mod binder;
+mod block;
 mod catalog;
 mod ddl;
 mod dml;
@@ -22,18 +24,20 @@ mod optimizer;
 mod output;
 mod parse;
 mod prepared;
-mod savepoint;
 pub mod schema;
+mod settings;
 mod statement;
 pub mod types;
 
+pub use as_of::AsOf;
 pub use ast::{Kind, Statement};
+pub use block::Block;
 pub use catalog::{ColumnStatistics, Statistics};
 pub use error::{Error, Failure, SqlState};
 pub use output::{Output, Write};
-pub use parse::{parse, parse_all};
+pub use parse::{Limits, parse, parse_all, parse_all_within, parse_within};
 pub use prepared::Prepared;
-pub use savepoint::Savepoints;
+pub use settings::{Setting, Variables};
 pub use statement::{Environment, Options, Plan, execute, execute_with};
 
 #[cfg(test)]

@@ -1,17 +1,20 @@
 //! Statements that have been planned: made once, and run as often as the schema stays what it was.
 
+use std::borrow::Cow;
+
 use super::algebra::Node;
 use super::ast::{self, Statement};
 use super::binder::{Binder, Delete, Insert, Output as Named, Query, Returning, Update};
 use super::catalog::{Catalog, Object, Seen, is_current};
 use super::ddl;
 use super::dml::{self, Writing, Written};
-use super::error::{Error, Failure, SqlState};
+use super::error::{Error, Failure};
 use super::executor::{self, Clock, Profile, Rows, Settings, Spill};
 use super::explain::explain;
 use super::functions::Registry;
 use super::optimizer::{self, Facts};
 use super::output::{Output, Write};
+use super::settings::{Variables, level_name};
 use super::types::{Column, DataType, Value};
 use crate::mvcc::{Read, Transaction};
 
@@ -37,6 +40,8 @@ pub struct Environment<'a> {
     pub functions: &'a Registry,
     /// How they are run.
     pub options: Options,
+    /// The settings that SHOW shows; without them, those of a new session.
+    pub variables: Option<&'a Variables>,
     /// Where what does not fit into memory goes, if anywhere.
     pub spill: Option<&'a dyn Spill>,
     /// What EXPLAIN ANALYZE tells the time by, if anything.
@@ -106,7 +111,7 @@ pub fn execute_with(
 ) -> Result<Output> {
     let functions = Registry::default();
     let types: Vec<Option<DataType>> = params.iter().map(Value::datatype).collect();
-    let environment = Environment { functions: &functions, options, spill: None, clock: None };
+    let environment = Environment { functions: &functions, options, variables: None, spill: None, clock: None };
     Plan::new(statement, &types, txn, environment)?.execute(params, txn, environment)
 }
 
@@ -116,7 +121,7 @@ impl Plan {
     /// # Panics
     /// If the statement is one of its session.
     pub fn new(
-        Statement(node): &Statement,
+        Statement { node, .. }: &Statement,
         params: &[Option<DataType>],
         txn: &dyn Transaction,
         environment: Environment<'_>,
@@ -124,11 +129,11 @@ impl Plan {
         let catalog = Catalog::new(txn);
         let binder = Binder::new(&catalog, environment.functions, params);
         let facts = Facts::new(&catalog);
-        let body = Body::new(node, &binder, &facts, environment.options)?;
+        let body = Body::new(node, &binder, &facts, environment)?;
         if let Some(failure) = facts.into_failure() {
             return Err(failure);
         }
-        let momentary = binder.is_momentary() || matches!(body, Body::Direct(_));
+        let momentary = binder.is_momentary() || matches!(node, ast::Node::Show(_)) || matches!(body, Body::Direct(_));
         let optimized = environment.options.optimize;
         Ok(Self { body, seen: catalog.into_seen(), params: params.to_vec(), momentary, optimized })
     }
@@ -179,8 +184,8 @@ impl Plan {
 }
 
 impl Body {
-    fn new(node: &ast::Node, binder: &Binder<'_>, facts: &Facts<'_>, options: Options) -> Result<Self> {
-        let optimized = |node: Node| if options.optimize { optimizer::optimize(node, facts) } else { node };
+    fn new(node: &ast::Node, binder: &Binder<'_>, facts: &Facts<'_>, environment: Environment<'_>) -> Result<Self> {
+        let optimized = |node: Node| if environment.options.optimize { optimizer::optimize(node, facts) } else { node };
         Ok(match node {
             ast::Node::Transaction(kind) => unreachable!("{kind:?} is for the session"),
             ast::Node::Query(query) => {
@@ -200,10 +205,10 @@ impl Body {
                 Self::Delete(Delete { source: optimized(delete.source), ..delete })
             }
             ast::Node::Explain { analyze, statement } => {
-                let body = Box::new(Self::new(statement, binder, facts, options)?);
+                let body = Box::new(Self::new(statement, binder, facts, environment)?);
                 Self::Explain { analyze: *analyze, body }
             }
-            ast::Node::Show(what) => show(what, facts.catalog(), options)?,
+            ast::Node::Show(what) => show(what, facts.catalog(), environment)?,
             ast::Node::Truncate(_)
             | ast::Node::CreateTable(_)
             | ast::Node::CreateIndex(_)
@@ -218,7 +223,7 @@ impl Body {
         let (write, Written { count, rows }, returning) = match self {
             Self::Query { node, columns } => {
                 let context = environment.context(&*txn, params);
-                let rows = executor::open(node, &context)?.collect()?;
+                let rows = executor::collect(node, &context)?;
                 return Ok(Output::Select { columns: columns.clone(), rows });
             }
             Self::Direct(node) => return ddl::execute(node, txn, environment.functions),
@@ -292,23 +297,31 @@ impl Body {
 }
 
 /// SHOW.
-fn show(what: &str, catalog: &Catalog<'_>, options: Options) -> Result<Body> {
-    let (name, values): (&str, Vec<String>) = match what {
+fn show(what: &str, catalog: &Catalog<'_>, environment: Environment<'_>) -> Result<Body> {
+    let text = |name: &str| Column { name: name.to_string(), datatype: Some(DataType::Text) };
+    let fresh = || Variables::new(environment.options, Settings::UNLIMITED);
+    let variables = environment.variables.map_or_else(|| Cow::Owned(fresh()), Cow::Borrowed);
+    let (columns, rows) = match what {
         "tables" => {
             let objects = catalog.objects(Read::Schema)?;
             let names = objects.into_iter().filter(|(_, object)| !matches!(object, Object::Index(_)));
-            ("table_name", names.map(|(name, _)| name).collect())
+            (vec![text("table_name")], names.map(|(name, _)| vec![Value::Text(name)]).collect())
         }
-        "server_version" => ("server_version", vec![env!("CARGO_PKG_VERSION").to_string()]),
-        "optimizer" => (what, vec![if options.optimize { "on" } else { "off" }.to_string()]),
-        "server_encoding" | "client_encoding" => (what, vec!["UTF8".to_string()]),
-        "standard_conforming_strings" | "integer_datetimes" => (what, vec!["on".to_string()]),
+        "all" => (["name", "setting", "description"].map(text).to_vec(), variables.show_all()),
         other => {
-            let message = format!("there is no setting {other:?}");
-            return Err(Error::new(SqlState::UNDEFINED_OBJECT, message).with_hint("there is SHOW TABLES").into());
+            let (isolation, read_only) = catalog.modes();
+            let (name, value) = match other {
+                "server_version" => ("server_version", env!("CARGO_PKG_VERSION").to_string()),
+                "server_encoding" => ("server_encoding", "UTF8".to_string()),
+                "transaction_isolation" | "transaction_isolation_level" => {
+                    ("transaction_isolation", level_name(isolation).to_string())
+                }
+                "transaction_read_only" => ("transaction_read_only", if read_only { "on" } else { "off" }.to_string()),
+                other => variables.show(other)?,
+            };
+            (vec![text(name)], vec![vec![Value::Text(value)]])
         }
     };
-    let rows = values.into_iter().map(|value| vec![Value::Text(value)]).collect();
-    let node = Node::Rows { rows: std::sync::Arc::new(rows), width: 1 };
-    Ok(Body::Query { node, columns: vec![Column { name: name.to_string(), datatype: Some(DataType::Text) }] })
+    let node = Node::Rows { rows: std::sync::Arc::new(rows), width: columns.len() };
+    Ok(Body::Query { node, columns })
 }

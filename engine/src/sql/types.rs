@@ -76,24 +76,23 @@ impl Value {
         }
     }
 
-    /// SQL's comparison: `None` when either side is NULL, NaN, or of a type that does not compare with the other's.
-    /// Numbers compare by value, exactly.
+    /// SQL's comparison: `None` when either side is NULL, or of a type that does not compare with the other's. Numbers compare
+    /// by value, exactly; as in PostgreSQL, NaN is equal to NaN and greater than all other numbers.
     pub fn compare(&self, other: &Self) -> Option<Ordering> {
         match (self, other) {
             (Self::Boolean(a), Self::Boolean(b)) => Some(a.cmp(b)),
             (Self::Integer(a), Self::Integer(b)) => Some(a.cmp(b)),
-            (Self::Float(a), Self::Float(b)) => a.partial_cmp(b),
-            (Self::Integer(a), Self::Float(b)) => compare_integer_float(*a, *b),
-            (Self::Float(a), Self::Integer(b)) => compare_integer_float(*b, *a).map(Ordering::reverse),
+            (Self::Float(a), Self::Float(b)) => Some(a.partial_cmp(b).unwrap_or_else(|| a.is_nan().cmp(&b.is_nan()))),
+            (Self::Integer(a), Self::Float(b)) => Some(compare_integer_float(*a, *b)),
+            (Self::Float(a), Self::Integer(b)) => Some(compare_integer_float(*b, *a).reverse()),
             (Self::Text(a), Self::Text(b)) => Some(a.cmp(b)),
             _ => None,
         }
     }
 
-    /// The order of ORDER BY for values that are not NULL: as [`Value::compare`], with NaN after all other numbers.
+    /// The order of ORDER BY for values of one type that are not NULL: that of [`Value::compare`].
     pub fn sort_order(&self, other: &Self) -> Ordering {
-        let is_nan = |value: &Self| matches!(value, Self::Float(x) if x.is_nan());
-        self.compare(other).unwrap_or_else(|| is_nan(self).cmp(&is_nan(other)))
+        self.compare(other).unwrap_or(Ordering::Equal)
     }
 
     /// Converts to a type as a CAST does.
@@ -159,16 +158,14 @@ fn parse<T>(text: &str, to: DataType, parse: impl Fn(&str) -> Option<T>) -> Resu
 }
 
 /// Compares by value, without rounding the integer.
-fn compare_integer_float(a: i64, b: f64) -> Option<Ordering> {
-    if b.is_nan() {
-        None
-    } else if b >= 9_223_372_036_854_775_808.0 {
-        Some(Ordering::Less)
+fn compare_integer_float(a: i64, b: f64) -> Ordering {
+    if b.is_nan() || b >= 9_223_372_036_854_775_808.0 {
+        Ordering::Less
     } else if b < -9_223_372_036_854_775_808.0 {
-        Some(Ordering::Greater)
+        Ordering::Greater
     } else {
         let whole = b.trunc();
-        Some(a.cmp(&(whole as i64)).then_with(|| 0.0f64.total_cmp(&((b - whole) + 0.0))))
+        a.cmp(&(whole as i64)).then_with(|| 0.0f64.total_cmp(&((b - whole) + 0.0)))
     }
 }
 

@@ -21,25 +21,52 @@ pub(super) async fn perform<C: Client>(
     let begin = match (back, isolation) {
         (Some(back), _) => {
             session.record().historic = true;
+            if back % 2 == 1 {
+                return perform_by_time(session, operations, *back, oldest).await;
+            }
             let position = session.position.saturating_sub(*back).max(oldest);
             format!("BEGIN READ ONLY AS OF SYSTEM TIME {position}")
         }
         (None, Isolation::Snapshot) => "BEGIN ISOLATION LEVEL SNAPSHOT".to_owned(),
         (None, Isolation::Serializable) => "BEGIN ISOLATION LEVEL SERIALIZABLE".to_owned(),
     };
+    let body = async |session: &mut Session<'_, C>| all(session, operations).await;
+    let result = session.transaction(&begin, body).await;
+    session.complete(result)
+}
+
+/// How long ago an operation reads by time, for each position that it would go back.
+const BACK_MS: u64 = 10;
+
+/// Reads rows as they were some time ago, by the clock of the node. Where that was before the table was there, nothing is read.
+async fn perform_by_time<C: Client>(
+    session: &mut Session<'_, C>,
+    operations: &[RowOperation],
+    back: u64,
+    oldest: u64,
+) -> Ended {
+    let begin = format!("BEGIN READ ONLY AS OF SYSTEM TIME '-{}ms'", back * BACK_MS);
     let body = async |session: &mut Session<'_, C>| {
-        for &operation in operations {
-            match operation {
-                RowOperation::Get { key } => {
-                    get(session, key).await?;
-                }
-                RowOperation::Put { key } => put(session, key).await?,
-            }
+        if session.record().snapshot.is_none_or(|snapshot| snapshot < oldest) {
+            return Ok(Finish::Rollback);
         }
-        Ok(Finish::Commit)
+        all(session, operations).await
     };
     let result = session.transaction(&begin, body).await;
     session.complete(result)
+}
+
+/// Performs what a transaction does with its rows.
+async fn all<C: Client>(session: &mut Session<'_, C>, operations: &[RowOperation]) -> Result<Finish, Stop> {
+    for &operation in operations {
+        match operation {
+            RowOperation::Get { key } => {
+                get(session, key).await?;
+            }
+            RowOperation::Put { key } => put(session, key).await?,
+        }
+    }
+    Ok(Finish::Commit)
 }
 
 /// Reads a row.

@@ -239,7 +239,14 @@ impl Backend for Database {
             }
             _ if sql.starts_with("BEGIN") => {
                 assert!(!self.is_open(client), "BEGIN within a transaction");
-                let as_of = sql.strip_prefix("BEGIN READ ONLY AS OF SYSTEM TIME ").map(|text| text.parse().unwrap());
+                let as_of = sql.strip_prefix("BEGIN READ ONLY AS OF SYSTEM TIME ").map(|text| {
+                    // A time is some positions ago.
+                    let ago = text.strip_prefix("'-").and_then(|text| text.strip_suffix("ms'"));
+                    match ago {
+                        Some(ago) => self.version.saturating_sub(ago.parse::<u64>().unwrap() / 10),
+                        None => text.parse().unwrap(),
+                    }
+                });
                 assert!(as_of.is_some() || matches!(sql, "BEGIN" | "BEGIN READ ONLY"), "{sql}");
                 let transaction = self.begin(as_of, rng);
                 let snapshot = Some(transaction.claimed_snapshot);

@@ -3,7 +3,7 @@
 use super::Backend;
 use engine::mvcc::{Isolation, Store, Txn, View};
 use engine::sql::types::Value;
-use engine::sql::{self, Error, Failure, Kind, Output, Savepoints, SqlState};
+use engine::sql::{self, AsOf, Block, Error, Failure, Kind, Output, SqlState, Variables};
 use engine::storage::Memory;
 use rand_chacha::ChaCha8Rng;
 use scenarios::Executed;
@@ -27,16 +27,12 @@ pub enum SqlBug {
 pub struct SqlDatabase {
     store: Store<Memory>,
     /// Open transactions by client.
-    open: BTreeMap<u64, Open>,
+    open: BTreeMap<u64, Block>,
+    /// What every session starts from.
+    variables: Variables,
     bug: Option<SqlBug>,
     /// How often there was an occasion for the bug.
     occasions: u64,
-}
-
-struct Open {
-    txn: Txn,
-    savepoints: Savepoints,
-    failed: bool,
 }
 
 impl Default for SqlDatabase {
@@ -49,7 +45,7 @@ impl SqlDatabase {
     /// A database with a bug, or a right one.
     pub fn new(bug: Option<SqlBug>) -> Self {
         let store = Store::new(Memory::new()).expect("an empty store");
-        Self { store, open: BTreeMap::new(), bug, occasions: 0 }
+        Self { store, open: BTreeMap::new(), variables: Variables::default(), bug, occasions: 0 }
     }
 
     /// Whether the bug strikes, which it does now and then.
@@ -65,10 +61,17 @@ impl SqlDatabase {
         })
     }
 
-    fn begin(&mut self, client: u64, isolation: Isolation, read_only: bool, as_of: Option<u64>) -> Txn {
+    fn begin(&mut self, client: u64, isolation: Isolation, read_only: bool, as_of: Option<AsOf>) -> Txn {
         let latest = self.store.applied();
         let old = as_of.is_none() && self.strikes(SqlBug::OldSnapshot);
-        let snapshot = as_of.unwrap_or(if old { latest.saturating_sub(3).max(latest.min(5)) } else { latest });
+        let snapshot = match as_of {
+            Some(AsOf::Position(position)) => position,
+            // A time is some positions ago.
+            Some(AsOf::Ago(milliseconds)) => latest.saturating_sub(milliseconds / 10),
+            Some(past) => panic!("no workload reads {past:?}"),
+            None if old => latest.saturating_sub(3).max(latest.min(5)),
+            None => latest,
+        };
         // The store's version is as good a number of a transaction as any: two that have it in common do not both write.
         Txn::new(snapshot, isolation, read_only || as_of.is_some()).identified(client, self.store.applied())
     }
@@ -103,31 +106,11 @@ impl SqlDatabase {
     fn place(&mut self, client: u64, kind: Kind) -> Result<Output, Error> {
         let no_transaction = || Error::new(SqlState::NO_ACTIVE_TRANSACTION, "there is no transaction");
         let open = self.open.get_mut(&client).ok_or_else(no_transaction)?;
-        if open.failed && !matches!(kind, Kind::RollbackTo(_)) {
-            return Err(failed());
-        }
-        Ok(match kind {
-            Kind::Savepoint(name) => {
-                open.savepoints.set(name, &open.txn);
-                Output::Savepoint
-            }
-            Kind::Release(name) => {
-                open.savepoints.release(&name)?;
-                Output::Release
-            }
-            Kind::RollbackTo(name) => {
-                open.savepoints.rollback_to(&name, &mut open.txn)?;
-                open.failed = false;
-                Output::Rollback
-            }
-            other => panic!("no workload uses {other:?}"),
+        open.control(kind, &self.variables).map_err(|failure| match failure {
+            Failure::Sql(error) => error,
+            Failure::Storage(error) => panic!("storage: {error}"),
         })
     }
-}
-
-fn failed() -> Error {
-    let message = "an earlier statement of the transaction failed: only ROLLBACK is possible";
-    Error::new(SqlState::IN_FAILED_TRANSACTION, message)
 }
 
 impl Backend for SqlDatabase {
@@ -143,26 +126,27 @@ impl Backend for SqlDatabase {
         let statement = match sql::parse(sql) {
             Ok(statement) => statement,
             Err(error) => {
-                self.open.entry(client).and_modify(|open| open.failed = true);
+                self.open.entry(client).and_modify(Block::fail);
                 return Err(error);
             }
         };
         match statement.kind() {
             Kind::Begin { read_only, isolation, as_of } => {
                 assert!(!self.is_open(client), "BEGIN within a transaction");
-                let txn = self.begin(client, isolation.unwrap_or_default(), read_only, as_of);
+                let txn = self.begin(client, isolation.unwrap_or_default(), read_only.unwrap_or(false), as_of);
                 let snapshot = txn.snapshot();
-                self.open.insert(client, Open { txn, savepoints: Savepoints::default(), failed: false });
+                self.open.insert(client, Block::new(txn));
                 Ok(Executed { output: Output::Begin, snapshot: Some(snapshot), committed: None })
             }
             Kind::Commit => {
-                let Some(Open { txn, failed, .. }) = self.open.remove(&client) else {
+                let Some(block) = self.open.remove(&client) else {
                     return Err(Error::new(SqlState::NO_ACTIVE_TRANSACTION, "no transaction"));
                 };
-                let snapshot = Some(txn.snapshot());
-                if failed {
+                let snapshot = Some(block.txn.snapshot());
+                if block.has_failed() {
                     return Ok(Executed { output: Output::Rollback, snapshot, committed: None });
                 }
+                let (txn, _) = block.into_parts();
                 Ok(Executed { output: Output::Commit, snapshot, committed: self.commit(txn)? })
             }
             Kind::Rollback => {
@@ -171,9 +155,11 @@ impl Backend for SqlDatabase {
             }
             Kind::Query => {
                 if let Some(mut open) = self.open.remove(&client) {
-                    let result = if open.failed { Err(failed()) } else { self.run(&mut open.txn, &statement, params) };
+                    let result = open.check(&statement).and_then(|()| self.run(&mut open.txn, &statement, params));
                     let snapshot = Some(open.txn.snapshot());
-                    open.failed |= result.is_err();
+                    if result.is_err() {
+                        open.fail();
+                    }
                     self.open.insert(client, open);
                     return Ok(Executed { output: result?, snapshot, committed: None });
                 }
@@ -185,7 +171,7 @@ impl Backend for SqlDatabase {
             kind => {
                 let done = self.place(client, kind);
                 if let (Err(_), Some(open)) = (&done, self.open.get_mut(&client)) {
-                    open.failed = true;
+                    open.fail();
                 }
                 Ok(Executed { output: done?, snapshot: None, committed: None })
             }

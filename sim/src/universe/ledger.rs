@@ -168,10 +168,12 @@ impl Ledger {
 /// The transaction that a command is about, if it is about one.
 fn transaction(command: &[u8]) -> Option<Transaction> {
     match Command::decode(command) {
-        Ok(Command::Commit { client, transaction, .. } | Command::Resolve { client, transaction }) => {
-            Some((client, transaction))
-        }
-        Ok(Command::Collect { .. }) | Err(_) => None,
+        Ok(
+            Command::Commit { client, transaction, .. }
+            | Command::CommitAt { client, transaction, .. }
+            | Command::Resolve { client, transaction },
+        ) => Some((client, transaction)),
+        Ok(Command::Collect { .. } | Command::Advance { .. }) | Err(_) => None,
     }
 }
 
@@ -186,13 +188,16 @@ pub fn label(entry: &Entry) -> String {
 
 fn words(command: &[u8]) -> String {
     match Command::decode(command) {
-        Ok(Command::Commit { client, transaction, commit, .. }) => {
+        Ok(
+            Command::Commit { client, transaction, commit, .. } | Command::CommitAt { client, transaction, commit, .. },
+        ) => {
             let writes = counted(commit.writes.len(), "write");
             format!("commit of c{client}.{transaction} ({writes}, read at {})", commit.snapshot)
         }
         Ok(Command::Resolve { client, transaction }) => {
             format!("question whether c{client}.{transaction} has committed, which aborts it if not")
         }
+        Ok(Command::Advance { time }) => format!("the time {time}"),
         Ok(Command::Collect { watermark }) => format!("removal of versions older than {watermark}"),
         Err(_) => format!("a command of {} bytes that does not decode", command.len()),
     }

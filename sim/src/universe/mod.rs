@@ -34,7 +34,7 @@ use madsim::runtime::Handle;
 use madsim::task::NodeId;
 use rand_core::Rng as _;
 use scenarios::streams::stream;
-use scenarios::{DiskFate, End, Fate, FaultKind, MessageFate, MessageKind, Scenario, When};
+use scenarios::{DiskFate, End, Fate, FaultKind, MessageFate, MessageKind, Scenario, When, Workload};
 
 use crate::clock::NodeClock;
 use crate::digest::Digest;
@@ -184,6 +184,9 @@ thread_local! {
 pub fn here() -> Option<u64> {
     UNIVERSE.with(|universe| universe.try_borrow().ok()?.as_ref().map(|_| time::now_ns()))
 }
+
+/// When universes begin: in milliseconds since 1970, by a clock that is right.
+const BEGINNING_MS: u64 = 1_700_000_000_000;
 
 /// Kinds of events in the digest.
 mod event {
@@ -606,6 +609,13 @@ impl Universe {
         let statement = (sql.into(), Sort::of(sql));
         statements.insert(sql.to_string(), statement.clone());
         statement
+    }
+
+    /// What a node's clock says the time is, in milliseconds since 1970, if the workload reads the past by time. Where none
+    /// does, nodes are told none, and commits have no time.
+    pub fn time_of(&self, id: u8) -> Option<u64> {
+        let tells = matches!(self.scenario.workload, Workload::TimeTravel { .. });
+        tells.then(|| BEGINNING_MS + self.clock(id).local(time::now_ns()) / 1_000_000)
     }
 
     /// A node's clock.

@@ -61,6 +61,9 @@ async fn run_on<S: Storage>(
 ) -> Result<Infallible, Error> {
     let seed = universe.life_seed(id, life);
     let mut node = Node::open(universe.config(id), disk.clone(), seed, open)?;
+    if let Some(time) = universe.time_of(id) {
+        node.tell_time(time);
+    }
     universe.note_opened(id, node.repaired(), node.is_recovering());
     wait_for_disk(universe, id, disk).await;
     universe.observe_restart(&node);
@@ -72,6 +75,9 @@ async fn run_on<S: Storage>(
         loop {
             // The borrow ends before the step, which may send to itself through the network.
             let Some(input) = slot.inbox.borrow_mut().pop_front() else { break };
+            if let (Input::Tick, Some(time)) = (&input, universe.time_of(id)) {
+                node.tell_time(time);
+            }
             node.step(input)?;
         }
         let mut more = true;

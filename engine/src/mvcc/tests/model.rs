@@ -12,12 +12,17 @@ type Model = BTreeMap<Vec<u8>, BTreeMap<Version, Option<Vec<u8>>>>;
 
 #[derive(Clone, Debug, TypeGenerator)]
 enum Step {
-    Begin { serializable: bool, age: u8 },
+    Begin {
+        serializable: bool,
+        age: u8,
+    },
     Set(Slot, Key, u8),
     Delete(Slot, Key),
     Get(Slot, Key),
     Scan(Slot, Limits, Vec<bool>),
     Savepoint(Slot),
+    /// Reads what there was at the savepoint.
+    Past(Slot, Limits),
     Rollback(Slot),
     Commit(Slot),
     Resume(Slot),
@@ -94,6 +99,7 @@ fn play(steps: &[Step]) {
         | Step::Get(slot, ..)
         | Step::Scan(slot, ..)
         | Step::Savepoint(slot)
+        | Step::Past(slot, _)
         | Step::Rollback(slot)
         | Step::Commit(slot)
         | Step::Resume(slot)) = step
@@ -164,6 +170,24 @@ fn play(steps: &[Step]) {
                 read.push(range);
             }
             Step::Savepoint(_) => *saved = Some((View::new(&store, txn).savepoint(), own.clone())),
+            Step::Past(_, limits) => {
+                let Some((savepoint, then)) = saved.as_ref().filter(|_| !too_old) else { continue };
+                let range = range(limits);
+                let view = View::new(&store, txn);
+                let mut past = Past::at(*savepoint);
+                let past = view.past(&mut past);
+                let mut expected = visible(&model, at, then);
+                for key in (0..6).map(|key| Key(key).bytes()) {
+                    assert_eq!(past.get(&key, Read::Data).unwrap().as_ref(), expected.get(&key));
+                    if !then.contains_key(&key) {
+                        read.push((Bound::Included(key.clone()), Bound::Included(key)));
+                    }
+                }
+                expected.retain(|key, _| range.contains(key));
+                let pairs: Vec<Pair> = past.scan(range.clone(), Read::Data).unwrap().map(Result::unwrap).collect();
+                assert_eq!(pairs, expected.into_iter().collect::<Vec<_>>());
+                read.push(range);
+            }
             Step::Rollback(_) => {
                 if let Some((savepoint, then)) = saved.take() {
                     View::new(&store, txn).rollback_to(savepoint);

@@ -143,6 +143,11 @@ impl Cluster {
         panic!("the cluster does not come to rest");
     }
 
+    /// Sets a node's clock, which stands still otherwise.
+    pub fn tell_time(&mut self, id: NodeId, time: u64) {
+        self.hosts.get_mut(&id).unwrap().node.as_mut().unwrap().tell_time(time);
+    }
+
     pub fn tick(&mut self, id: NodeId) {
         self.input(id, Input::Tick);
         self.settle();

@@ -1,5 +1,6 @@
 //! A cluster of nodes, with its clients, in golden scripts.
 
+mod as_of;
 mod cluster;
 mod golden;
 mod repair;

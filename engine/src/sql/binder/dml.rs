@@ -287,7 +287,7 @@ fn without_key(mut scope: Scope, width: usize) -> Scope {
 
 /// What the primary key's constraint is called.
 pub(in super::super) fn primary_key_name(table: &Table) -> String {
-    format!("{}_pkey", table.name)
+    table.key_name.clone().unwrap_or_else(|| format!("{}_pkey", table.name))
 }
 
 /// The position of a table's column.

@@ -191,7 +191,7 @@ impl Scoped<'_, '_> {
 
     #[inline(never)]
     fn subquery(&self, query: &ast::Query) -> Result<super::Query> {
-        let outer = Outer { scope: self.scope, outer: self.context.outer };
+        let outer = Outer { scope: self.scope, outer: self.context.outer, aggregates: self.aggregates };
         self.binder.bind_query(query, Context { outer: Some(&outer), ..self.context })
     }
 
@@ -326,10 +326,6 @@ impl Scoped<'_, '_> {
     #[inline(never)]
     fn aggregate(&self, call: &ast::Call) -> Result<Typed> {
         let name = call.name.as_str();
-        let Some(aggregates) = self.aggregates else {
-            let message = format!("the aggregate {name} cannot stand in {}", self.clause);
-            return Err(Error::new(SqlState::GROUPING_ERROR, message).into());
-        };
         if call.star && (name != "count" || call.distinct) {
             let message = format!("{name}({}*) makes no sense", if call.distinct { "DISTINCT " } else { "" });
             return Err(Error::new(SqlState::SYNTAX_ERROR, message).into());
@@ -340,7 +336,7 @@ impl Scoped<'_, '_> {
         }
         let inner = Self { aggregates: None, aliases: &[], clause: "an aggregate", ..*self };
         let args = inner.bind_all(&call.args)?;
-        let filter = call.filter.as_ref().map(|filter| inner.condition(filter, "FILTER")).transpose()?;
+        let mut filter = call.filter.as_ref().map(|filter| inner.condition(filter, "FILTER")).transpose()?;
         let types: Vec<Option<DataType>> = args
             .iter()
             .map(|arg| if matches!(name, "count" | "min" | "max") { arg.datatype } else { arg.argument() })
@@ -348,18 +344,20 @@ impl Scoped<'_, '_> {
         let resolved = functions::aggregate(name, &types)?;
         let unknown = args.len() == 1 && args[0].datatype.is_none() && matches!(name, "min" | "max" | "any_value");
         let args = args.into_iter().zip(&resolved.arguments);
-        let args: Vec<Expr> = args.map(|(arg, to)| Ok(arg.cast(*to)?.expr)).collect::<Result<_>>()?;
-        let (mut own, mut outer) = (false, false);
-        for arg in &args {
-            arg.walk(0, &mut |depth, expr| match expr {
-                Expr::Column(_) if depth == 0 => own = true,
-                Expr::Outer { level, .. } if *level == depth => own = true,
-                Expr::Outer { level, .. } if *level > depth => outer = true,
-                _ => {}
-            });
-        }
-        if outer && !own {
-            return Err(Error::unsupported("an aggregate over rows of an outer query").into());
+        let mut args: Vec<Expr> = args.map(|(arg, to)| Ok(arg.cast(*to)?.expr)).collect::<Result<_>>()?;
+        // It belongs to the innermost query whose columns it reads, and to this one if it reads none.
+        let level = args.iter().chain(&filter).filter_map(innermost).min().unwrap_or(0);
+        let aggregates = match level {
+            0 => self.aggregates,
+            level => self.context.outer_at(level).and_then(|outer| outer.aggregates),
+        };
+        let Some(aggregates) = aggregates else {
+            let clause = if level == 0 { self.clause } else { "this part of the query around it" };
+            let message = format!("the aggregate {name} cannot stand in {clause}");
+            return Err(Error::new(SqlState::GROUPING_ERROR, message).into());
+        };
+        if level > 0 {
+            args.iter_mut().chain(&mut filter).for_each(|expr| move_out(expr, level));
         }
         let aggregate = AggregateCall { function: resolved.function, args, distinct: call.distinct, filter };
         let mut calls = aggregates.calls.borrow_mut();
@@ -368,8 +366,36 @@ impl Scoped<'_, '_> {
             calls.len() - 1
         });
         let datatype = if unknown { None } else { Some(resolved.result) };
-        Ok(Typed::new(Expr::Column(aggregates.width + index), datatype))
+        let column = aggregates.width + index;
+        let expr = if level == 0 { Expr::Column(column) } else { Expr::Outer { level, column } };
+        Ok(Typed::new(expr, datatype))
     }
+}
+
+/// How far out the innermost row is that an expression reads: 0 is that of its own query.
+fn innermost(expr: &Expr) -> Option<usize> {
+    let mut level = None;
+    expr.walk(0, &mut |depth, expr| {
+        let here = match expr {
+            Expr::Column(_) if depth == 0 => 0,
+            Expr::Outer { level, .. } if *level >= depth => *level - depth,
+            _ => return,
+        };
+        level = Some(level.map_or(here, |level: usize| level.min(here)));
+    });
+    level
+}
+
+/// Makes an expression that reads rows from `level` outwards only one of the query there.
+fn move_out(expr: &mut Expr, level: usize) {
+    expr.walk_mut(0, &mut |depth, expr| {
+        if let Expr::Outer { level: from, column } = expr
+            && *from >= depth + level
+        {
+            let to = *from - level;
+            *expr = if to == 0 { Expr::Column(*column) } else { Expr::Outer { level: to, column: *column } };
+        }
+    });
 }
 
 fn columns_of_subquery(count: usize) -> Error {

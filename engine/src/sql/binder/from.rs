@@ -39,7 +39,7 @@ impl Binder<'_> {
         match item {
             ast::From::Table { name, alias } => self.relation(name, alias.as_ref(), context),
             ast::From::Query { query, lateral, alias } => {
-                let outer = left.map(|scope| Outer { scope, outer: context.outer });
+                let outer = left.map(|scope| Outer { scope, outer: context.outer, aggregates: None });
                 let context = match &outer {
                     Some(outer) if *lateral => Context { outer: Some(outer), ..context },
                     _ => context,
@@ -254,6 +254,10 @@ fn named(query: Query, called: &str, alias: Option<&ast::Alias>) -> Result<From>
 /// Renames columns as an alias says.
 fn rename(columns: &mut [Named], called: &str, alias: Option<&ast::Alias>) -> Result<()> {
     let names = alias.map_or(&[][..], |alias| &alias.columns);
+    if alias.is_some_and(|alias| alias.whole) && names.len() != columns.len() {
+        let message = format!("a query gives {} columns for a row value of {}", columns.len(), names.len());
+        return Err(Error::new(SqlState::SYNTAX_ERROR, message).into());
+    }
     if names.len() > columns.len() {
         let message = format!("{called:?} has {} columns, but the alias names {}", columns.len(), names.len());
         return Err(Error::new(SqlState::INVALID_COLUMN_REFERENCE, message).into());

@@ -81,10 +81,24 @@ struct Context<'c> {
     shapes: Option<&'c [(String, usize)]>,
 }
 
+impl<'c> Context<'c> {
+    /// The query so many levels out, from 1.
+    fn outer_at(self, level: usize) -> Option<&'c Outer<'c>> {
+        let mut outer = self.outer;
+        for _ in 1..level {
+            outer = outer.and_then(|outer| outer.outer);
+        }
+        outer
+    }
+}
+
 /// A row of an outer query.
+#[expect(clippy::struct_field_names, reason = "one of them is further out")]
 struct Outer<'c> {
     scope: &'c Scope,
     outer: Option<&'c Outer<'c>>,
+    /// The aggregates of that query, where they may stand.
+    aggregates: Option<&'c expression::Aggregates>,
 }
 
 /// A common table that can be named.
@@ -122,6 +136,15 @@ impl<'a> Binder<'a> {
         let scoped = self.scoped(&scope, Context::default(), "CHECK");
         let bound = scoped.condition(condition, "CHECK")?;
         Self::without_query(&bound, "CHECK")?;
+        Ok(bound)
+    }
+
+    /// Binds what a column of another type becomes, over the columns of the table as it was.
+    pub fn conversion(&self, before: &Table, after: &Table, column: usize, using: &ast::Expr) -> Result<Expr> {
+        let scope = Scope::of_table(before, &before.name);
+        let bound = self.scoped(&scope, Context::default(), "USING").bind(using)?;
+        let bound = typed::assign(bound, after, column)?;
+        Self::without_query(&bound, "USING")?;
         Ok(bound)
     }
 

@@ -98,7 +98,7 @@ impl Scope {
 /// The column of a name in an outer row.
 pub(super) fn resolve_outer(context: Context<'_>, table: Option<&str>, name: &str) -> Result<Option<Typed>, Error> {
     let (mut level, mut outer) = (1, context.outer);
-    while let Some(Outer { scope, outer: next }) = outer {
+    while let Some(Outer { scope, outer: next, .. }) = outer {
         if let Some(column) = scope.find(table, name)? {
             let expr = Expr::Outer { level, column: column.position };
             return Ok(Some(Typed { expr, datatype: column.datatype, adapts: column.adapts }));
@@ -112,7 +112,7 @@ pub(super) fn resolve_outer(context: Context<'_>, table: Option<&str>, name: &st
 pub(super) fn undefined(scope: &Scope, context: Context<'_>, table: Option<&str>, name: &str) -> Error {
     let mut scopes = vec![scope];
     let mut outer = context.outer;
-    while let Some(Outer { scope, outer: next }) = outer {
+    while let Some(Outer { scope, outer: next, .. }) = outer {
         scopes.push(scope);
         outer = *next;
     }

@@ -11,6 +11,7 @@
 //! Tables, views and indexes share their names, as in PostgreSQL. Everything is read as [`Read::Schema`], so no statement
 //! outruns a change of the schema; and a catalog remembers what it has read, which says how long a plan is good.
 
+mod pg;
 mod statistics;
 mod system;
 
@@ -25,15 +26,15 @@ use super::binder::nearest;
 use super::error::{Error, Failure, SqlState};
 use super::schema::Table;
 use crate::encoding::{keycode, value};
-use crate::mvcc::{Read, Transaction};
+use crate::mvcc::{Isolation, Read, Transaction};
 
 pub use statistics::{ColumnStatistics, Statistics};
 
 const NEXT_TABLE: &[u8] = &[0];
 const OBJECT: u8 = 1;
 
-/// What a name stands for in the store.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// What a name stands for.
+#[derive(Clone, Debug, PartialEq)]
 pub(super) enum Object {
     Table(Table),
     View(View),
@@ -41,9 +42,40 @@ pub(super) enum Object {
     Index(String),
 }
 
+/// What a name stands for, as it lies in the store.
+#[derive(Serialize, Deserialize)]
+enum Stored {
+    Table(Table),
+    View(View),
+    Index(String),
+    /// A table whose primary key has a name of its own.
+    Named(Table, String),
+}
+
+impl Object {
+    fn decode(bytes: &[u8]) -> Result<Self> {
+        Ok(match value::deserialize(bytes)? {
+            Stored::Table(table) => Self::Table(table),
+            Stored::View(view) => Self::View(view),
+            Stored::Index(table) => Self::Index(table),
+            Stored::Named(table, name) => Self::Table(Table { key_name: Some(name), ..table }),
+        })
+    }
+
+    /// It, if it is a table.
+    fn table(&self) -> Option<&Table> {
+        match self {
+            Self::Table(table) => Some(table),
+            Self::View(_) | Self::Index(_) => None,
+        }
+    }
+}
+
 /// A view.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct View {
+    /// A number that no table and no other view has.
+    pub id: u32,
     pub name: String,
     pub columns: Vec<String>,
     /// The text of its query.
@@ -77,6 +109,11 @@ impl<'a> Catalog<'a> {
         Self { txn, seen, relations }
     }
 
+    /// How the transaction is isolated, and whether it only reads.
+    pub fn modes(&self) -> (Isolation, bool) {
+        self.txn.modes()
+    }
+
     /// What has been read.
     pub fn into_seen(self) -> Seen {
         self.seen.into_inner()
@@ -86,7 +123,7 @@ impl<'a> Catalog<'a> {
     pub fn object(&self, name: &str) -> Result<Option<Object>> {
         let key = object_key(name);
         let bytes = self.txn.get(&key, Read::Schema)?;
-        let object = bytes.as_deref().map(value::deserialize).transpose()?;
+        let object = bytes.as_deref().map(Object::decode).transpose()?;
         self.remember(key, bytes);
         Ok(object)
     }
@@ -177,7 +214,7 @@ impl<'a> Catalog<'a> {
         for pair in self.txn.scan(range, read)? {
             let (key, bytes) = pair?;
             let name = String::from_utf8_lossy(&key[1..]).into_owned();
-            objects.push((name, value::deserialize(&bytes)?));
+            objects.push((name, Object::decode(&bytes)?));
         }
         Ok(objects)
     }
@@ -203,15 +240,22 @@ pub(super) fn is_current(seen: &Seen, txn: &dyn Transaction) -> Result<bool> {
 }
 
 /// Stores an object under a name.
-pub(super) fn put(txn: &mut dyn Transaction, name: &str, object: &Object) -> Result<()> {
-    let bytes = value::serialize(object)?;
+pub(super) fn put(txn: &mut dyn Transaction, name: &str, object: Object) -> Result<()> {
+    let bytes = value::serialize(&match object {
+        Object::Table(mut table) => match table.key_name.take() {
+            Some(name) => Stored::Named(table, name),
+            None => Stored::Table(table),
+        },
+        Object::View(view) => Stored::View(view),
+        Object::Index(table) => Stored::Index(table),
+    })?;
     Ok(txn.set(object_key(name), bytes)?)
 }
 
 /// Stores a table.
 pub(super) fn put_table(txn: &mut dyn Transaction, table: Table) -> Result<()> {
     let name = table.name.clone();
-    put(txn, &name, &Object::Table(table))
+    put(txn, &name, Object::Table(table))
 }
 
 /// Removes an object's name.

@@ -1,17 +1,17 @@
-//! The tables of the system: `information_schema`.
+//! The tables of the system: `information_schema`, and by way of `pg` those of `pg_catalog`.
 
 use super::super::ast;
 use super::super::binder::primary_key_name;
 use super::super::error::Failure;
 use super::super::schema::{Action, Table};
 use super::super::types::{DataType, Value};
-use super::{Catalog, Object};
+use super::{Catalog, Object, pg};
 use crate::mvcc::Read;
 
 use DataType::{Integer, Text};
 
-type Columns = &'static [(&'static str, DataType)];
-type Rows = Vec<Vec<Value>>;
+pub(super) type Columns = &'static [(&'static str, DataType)];
+pub(super) type Rows = Vec<Vec<Value>>;
 
 const TABLES: Columns = &[("table_catalog", Text), ("table_schema", Text), ("table_name", Text), ("table_type", Text)];
 const COLUMNS: Columns = &[
@@ -55,8 +55,8 @@ const INDEXES: Columns = &[("schemaname", Text), ("tablename", Text), ("indexnam
 const SCHEMATA: Columns = &[("catalog_name", Text), ("schema_name", Text)];
 
 /// The name of the only database, and the schema of what users make.
-const DATABASE: &str = "orrery";
-const SCHEMA: &str = "public";
+pub(super) const DATABASE: &str = "orrery";
+pub(super) const SCHEMA: &str = "public";
 
 impl Catalog<'_> {
     /// The columns and rows of a system table, if that is what a name means.
@@ -69,24 +69,34 @@ impl Catalog<'_> {
             (Some("information_schema"), "key_column_usage") => (KEY_COLUMNS, key_columns),
             (Some("information_schema"), "referential_constraints") => (REFERENTIAL, referential),
             (Some("information_schema"), "check_constraints") => (CHECKS, checks),
-            (Some("pg_catalog"), "pg_indexes") => (INDEXES, indexes),
+            (Some("pg_catalog") | None, "pg_indexes") => (INDEXES, indexes),
             (Some("information_schema"), "schemata") => {
                 let schemas = [SCHEMA, "information_schema", "pg_catalog"];
                 return Ok(Some((SCHEMATA, schemas.map(|schema| vec![text(DATABASE), text(schema)]).to_vec())));
             }
+            // Tables of `pg_catalog` are found without its name as well.
+            (Some("pg_catalog"), name) => return self.pg_table(name),
+            (None, name) if name.starts_with("pg_") => return self.pg_table(name),
             _ => return Ok(None),
         };
         let objects = self.objects(Read::Schema)?;
         let rows = objects.iter().flat_map(|(name, object)| make.1(name, object));
         Ok(Some((make.0, rows.collect())))
     }
+
+    fn pg_table(&self, name: &str) -> Result<Option<(Columns, Rows)>, Failure> {
+        if !pg::is_table(name) {
+            return Ok(None);
+        }
+        Ok(pg::table(name, &self.objects(Read::Schema)?))
+    }
 }
 
-fn text(text: impl Into<String>) -> Value {
+pub(super) fn text(text: impl Into<String>) -> Value {
     Value::Text(text.into())
 }
 
-fn optional(value: Option<impl Into<String>>) -> Value {
+pub(super) fn optional(value: Option<impl Into<String>>) -> Value {
     value.map_or(Value::Null, text)
 }
 

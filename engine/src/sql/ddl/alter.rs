@@ -6,11 +6,12 @@ use sqlparser::tokenizer::{Token, Tokenizer};
 use super::super::algebra::Expr;
 use super::super::ast::{self, Alteration, Constraint, ConstraintDef};
 use super::super::binder::{column, primary_key_name};
-use super::super::catalog::{Object, put, put_table, remove};
+use super::super::catalog::{Object, Statistics, put, put_table, remove};
 use super::super::dml::{check_row, has_key, put_row, rows_of};
 use super::super::error::{Error, SqlState};
+use super::super::executor;
 use super::super::schema::{IndexColumn, Row, Table};
-use super::super::types::Value;
+use super::super::types::{DataType, Value};
 use super::{Change, Result};
 
 impl Change<'_> {
@@ -74,6 +75,9 @@ impl Change<'_> {
                 table.columns[position].nullable = *nullable;
                 if *nullable { Ok(()) } else { self.check_rows(table) }
             }
+            Alteration::SetType { column: name, datatype, max_length, using } => {
+                self.set_type(table, name, *datatype, *max_length, using.as_ref())
+            }
             Alteration::AddConstraint(definition) => {
                 self.add(table, definition)?;
                 if matches!(definition.constraint, Constraint::Check(..)) { self.check_rows(table) } else { Ok(()) }
@@ -131,6 +135,48 @@ impl Change<'_> {
             check_row(&target, row?.1, &[])?;
         }
         Ok(())
+    }
+
+    /// Gives a column another type, and its values what `using` makes of the rows; without it, what INSERT would make of them.
+    fn set_type(
+        &mut self,
+        table: &mut Table,
+        name: &str,
+        datatype: DataType,
+        max_length: Option<u64>,
+        using: Option<&ast::Expr>,
+    ) -> Result<()> {
+        let position = column(table, name)?;
+        let foreign = table.foreign_keys.iter().any(|key| key.columns.contains(&position))
+            || self.references_to(table)?.iter().any(|(_, key)| key.referenced.contains(&position));
+        if foreign && datatype != table.columns[position].datatype {
+            let message = format!("column {name:?} of table {:?} is in a foreign key", table.name);
+            return Err(Error::new(SqlState::DEPENDENT_OBJECTS, message).with_hint("drop that first").into());
+        }
+        let before = table.clone();
+        let changed = &mut table.columns[position];
+        // All rows are written anew, so none is older than the column.
+        (changed.datatype, changed.max_length, changed.missing) = (datatype, max_length, Value::Null);
+        let own = ast::Expr::Column { table: None, name: name.to_string(), position: ast::Position::default() };
+        let using = self.bind(|binder| binder.conversion(&before, table, position, using.unwrap_or(&own)))?;
+        if let Some(default) = &before.columns[position].default {
+            let default = super::super::parse::parse_expression(default)?;
+            self.default_value(table, position, &default)?;
+        }
+        let target = self.target(table)?;
+        let context = executor::Context::without_data(&[]);
+        let mut rows: Vec<Row> = Vec::new();
+        for row in rows_of(&before, &*self.txn)? {
+            let mut row = row?.1;
+            row[position] = executor::evaluate(&using, &row, &context)?;
+            rows.push(row);
+        }
+        self.clear(before.whole_range())?;
+        for row in rows {
+            put_row(table, &check_row(&target, row, &[])?, self.txn)?;
+        }
+        // What ANALYZE has found is about values of the other type.
+        Statistics::remove(self.txn, table.id)
     }
 
     /// Stores all rows anew, since their keys have changed.
@@ -239,6 +285,7 @@ impl Change<'_> {
             }
             let before = table.clone();
             table.primary_key.clear();
+            table.key_name = None;
             self.rewrite(&before, table)?;
         } else if !if_exists {
             let message = format!("table {:?} has no constraint {name:?}", table.name);
@@ -307,7 +354,7 @@ impl Change<'_> {
             put_table(self.txn, child)?;
         }
         for index in &table.indexes {
-            put(self.txn, &index.name, &Object::Index(to.to_string()))?;
+            put(self.txn, &index.name, Object::Index(to.to_string()))?;
         }
         remove(self.txn, &from)?;
         // Conditions may name the table.

@@ -23,6 +23,7 @@ impl Change<'_> {
             name: create.name.name.clone(),
             columns: Vec::with_capacity(create.columns.len()),
             primary_key: Vec::new(),
+            key_name: None,
             indexes: Vec::new(),
             checks: Vec::new(),
             foreign_keys: Vec::new(),
@@ -114,8 +115,11 @@ impl Change<'_> {
         if let Some(name) = name
             && name != primary_key_name(table)
         {
-            let error = Error::unsupported(format!("the name {name:?} of a primary key"));
-            return Err(error.with_hint(format!("it is called {:?}", primary_key_name(table))).into());
+            if constraint_exists(table, name) {
+                let message = format!("table {:?} has two constraints {name:?}", table.name);
+                return Err(Error::new(SqlState::DUPLICATE_OBJECT, message).into());
+            }
+            table.key_name = Some(name.to_string());
         }
         for name in columns {
             let position = column(table, name)?;
@@ -224,14 +228,18 @@ impl Change<'_> {
                 return Err(error.with_hint("name its columns").into());
             }
         }
-        if let Some(before) = before
+        if let Some(before) = &before
             && !columns.starts_with(&before.columns)
         {
             let message = format!("the columns of view {name:?} can only become more");
             return Err(Error::new(SqlState::INVALID_TABLE_DEFINITION, message).into());
         }
-        let view = View { name: name.clone(), columns, query: create.text.clone(), shapes };
-        put(self.txn, name, &Object::View(view))?;
+        let id = match before {
+            Some(before) => before.id,
+            None => next_table(self.txn)?,
+        };
+        let view = View { id, name: name.clone(), columns, query: create.text.clone(), shapes };
+        put(self.txn, name, Object::View(view))?;
         // Views that read this one must still make sense, and not read themselves by way of it.
         self.check_views(name)
     }

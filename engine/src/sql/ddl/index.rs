@@ -54,7 +54,7 @@ impl Change<'_> {
             put_entry(table, &index, &row, &key, self.txn)?;
         }
         table.indexes.push(index);
-        put(self.txn, name, &Object::Index(table.name.clone()))
+        put(self.txn, name, Object::Index(table.name.clone()))
     }
 
     /// Removes an index from a table. The table itself is stored by the caller.

@@ -35,6 +35,17 @@ pub(super) struct References {
     wanted: BTreeMap<WantedKey, Wanted>,
     /// Rows that others may refer to, as they were and as they are.
     gone: Vec<(Arc<Table>, Row, Option<Row>)>,
+    /// Values that went, and that must not be referred to in the end: under NO ACTION and RESTRICT.
+    refused: Vec<Refused>,
+}
+
+/// Values of a key that went while nothing may refer to them.
+struct Refused {
+    parent: Arc<Table>,
+    child: Arc<Table>,
+    /// The position of the foreign key among the child's.
+    key: usize,
+    values: Vec<Value>,
 }
 
 impl References {
@@ -86,6 +97,15 @@ impl References {
             }
             self.round(writing)?;
         }
+        for Refused { parent, child, key, values } in &self.refused {
+            let key = &child.foreign_keys[*key];
+            // The values may have come back, and rows that referred to them may have gone or changed.
+            if !has_key(parent, &key.referenced, values, writing.txn)?
+                && !matching(child, &key.columns, values, writing.txn)?.is_empty()
+            {
+                return Err(still_referred_to(parent, child, key, values));
+            }
+        }
         for (table, key, values) in self.wanted.values() {
             let parent = Catalog::new(&*writing.txn).table(&key.table)?;
             let parent = parent.ok_or_else(|| missing_table(&key.table))?;
@@ -107,8 +127,10 @@ impl References {
         let gone: Vec<(Arc<Table>, Row, Option<Row>)> = gone;
         for name in &parent.referenced_by {
             let child = Catalog::new(&*writing.txn).table(name)?.ok_or_else(|| missing_table(name))?;
-            for key in child.foreign_keys.iter().filter(|key| key.table == parent.name) {
-                self.consequences(&parent, &child, key, &gone, writing)?;
+            for (position, key) in child.foreign_keys.iter().enumerate() {
+                if key.table == parent.name {
+                    self.consequences(&parent, &child, position, &gone, writing)?;
+                }
             }
         }
         Ok(())
@@ -116,12 +138,13 @@ impl References {
 
     fn consequences(
         &mut self,
-        parent: &Table,
+        parent: &Arc<Table>,
         child: &Arc<Table>,
-        key: &ForeignKey,
+        position: usize,
         gone: &[(Arc<Table>, Row, Option<Row>)],
         writing: &mut Writing<'_>,
     ) -> Result<()> {
+        let key = &child.foreign_keys[position];
         let values_of =
             |row: &Row| -> Vec<Value> { key.referenced.iter().map(|&column| row[column].clone()).collect() };
         let mut changes: Vec<Change> = Vec::new();
@@ -134,22 +157,12 @@ impl References {
                 continue;
             }
             let action = if after.is_some() { key.on_update } else { key.on_delete };
-            if action == Action::Refuse && has_key(parent, &key.referenced, &values, writing.txn)? {
+            if action == Action::Refuse {
+                let (parent, child) = (Arc::clone(parent), Arc::clone(child));
+                self.refused.push(Refused { parent, child, key: position, values });
                 continue;
             }
-            let rows = matching(child, &key.columns, &values, writing.txn)?;
-            if action == Action::Refuse && !rows.is_empty() {
-                let shown: Vec<String> = values.iter().map(ToString::to_string).collect();
-                let message = format!(
-                    "the row ({}) of table {:?} is still referred to by table {:?} ({:?})",
-                    shown.join(", "),
-                    parent.name,
-                    child.name,
-                    key.name
-                );
-                return Err(Error::new(SqlState::FOREIGN_KEY_VIOLATION, message).into());
-            }
-            for (row_key, old) in rows {
+            for (row_key, old) in matching(child, &key.columns, &values, writing.txn)? {
                 if !seen.insert(row_key.clone()) {
                     continue;
                 }
@@ -159,7 +172,7 @@ impl References {
                 let (target, defaults) = target.as_ref().expect("it was set just now");
                 let mut new = old.clone();
                 match (action, &after) {
-                    (Action::Refuse, _) => continue,
+                    (Action::Refuse, _) => unreachable!("it has no consequences"),
                     (Action::Cascade, None) => {
                         changes.push(Change { key: row_key, old: Some(old), new: None });
                         continue;
@@ -202,6 +215,18 @@ fn missing_table(name: &str) -> Failure {
     Error::new(SqlState::INTERNAL_ERROR, format!("a foreign key names the table {name:?}, which is not there")).into()
 }
 
+fn still_referred_to(parent: &Table, child: &Table, key: &ForeignKey, values: &[Value]) -> Failure {
+    let values: Vec<String> = values.iter().map(ToString::to_string).collect();
+    let message = format!(
+        "the row ({}) of table {:?} is still referred to by table {:?} ({:?})",
+        values.join(", "),
+        parent.name,
+        child.name,
+        key.name
+    );
+    Error::new(SqlState::FOREIGN_KEY_VIOLATION, message).into()
+}
+
 fn violation(table: &Table, key: &ForeignKey, values: &[Value], parent: &Table) -> Failure {
     let names: Vec<&str> = key.columns.iter().map(|&column| table.columns[column].name.as_str()).collect();
     let values: Vec<String> = values.iter().map(ToString::to_string).collect();
@@ -223,9 +248,6 @@ pub(in super::super) fn has_key(
     values: &[Value],
     txn: &dyn Transaction,
 ) -> Result<bool> {
-    if values.iter().any(|value| matches!(value, Value::Float(x) if x.is_nan())) {
-        return Ok(false);
-    }
     let mut row: Row = vec![Value::Null; table.columns.len()];
     for (&column, value) in columns.iter().zip(values) {
         row[column] = value.clone();

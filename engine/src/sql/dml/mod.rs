@@ -1,6 +1,7 @@
 //! INSERT, UPDATE, DELETE and TRUNCATE.
 //!
-//! A statement first reads the rows that it is about, all of them, and so never meets its own writes. Then old rows and
+//! A statement first reads the rows that it is about, all of them, and so never meets its own writes. Queries that are
+//! evaluated later (in RETURNING, and in ON CONFLICT DO UPDATE) read the [`Past`] of the statement's start. Then old rows and
 //! index entries make way before new ones come, so a statement may permute the values of a unique key (which PostgreSQL
 //! cannot). Foreign keys are looked at in the end ([`foreign`]). Reads that a constraint depends on are validated at
 //! commit under every isolation level.
@@ -8,6 +9,7 @@
 mod foreign;
 mod write;
 
+use super::algebra::Expr;
 use super::binder::{Delete, Insert, OnConflict, Returning, Update};
 use super::error::{Error, Failure, SqlState};
 use super::executor;
@@ -15,7 +17,7 @@ use super::schema::keys::RowKey;
 use super::schema::{Row, Table};
 use super::statement::Environment;
 use super::types::Value;
-use crate::mvcc::{Read, Transaction};
+use crate::mvcc::{Past, Read, Transaction};
 
 pub(super) use foreign::has_key;
 pub(super) use write::{check_row, put_entry, put_row, rows_of};
@@ -37,6 +39,31 @@ impl Writing<'_> {
         self.environment.context(&*self.txn, self.params)
     }
 
+    /// Calls `f` with a context for expressions: one that does not see the writes since the `start`, if it is given.
+    fn evaluate<T>(&self, start: Option<&mut Past>, f: impl FnOnce(&executor::Context<'_>) -> Result<T>) -> Result<T> {
+        match start {
+            None => f(&self.context()),
+            Some(start) => {
+                let past = self.txn.past(start);
+                f(&self.environment.context(&*past, self.params))
+            }
+        }
+    }
+
+    /// The start of the statement, which is now, if one of these expressions reads tables.
+    fn start<'e>(&self, exprs: impl IntoIterator<Item = &'e Expr>) -> Option<Past> {
+        let mut reads = false;
+        for expr in exprs {
+            expr.walk(0, &mut |_, expr| reads = reads || matches!(expr, Expr::Subquery(_)));
+        }
+        reads.then(|| Past::at(self.txn.savepoint()))
+    }
+
+    /// As [`Writing::start`], for RETURNING.
+    fn start_of(&self, returning: Option<&Returning>) -> Option<Past> {
+        self.start(returning.into_iter().flat_map(|returning| &returning.exprs))
+    }
+
     fn collect(&self, node: &super::algebra::Node) -> Result<Vec<Row>> {
         let context = self.context();
         executor::open(node, &context)?.collect()
@@ -50,13 +77,21 @@ pub(super) struct Written {
 }
 
 impl Written {
-    fn new(count: usize, rows: &[Row], returning: Option<&Returning>, writing: &Writing<'_>) -> Result<Self> {
+    fn new(
+        count: usize,
+        rows: &[Row],
+        returning: Option<&Returning>,
+        writing: &Writing<'_>,
+        mut start: Option<Past>,
+    ) -> Result<Self> {
         let Some(Returning { exprs, .. }) = returning else {
             return Ok(Self { count: count as u64, rows: Vec::new() });
         };
-        let context = writing.context();
-        let row = |row: &Row| exprs.iter().map(|expr| executor::evaluate(expr, row, &context)).collect();
-        Ok(Self { count: count as u64, rows: rows.iter().map(row).collect::<Result<_>>()? })
+        let rows = writing.evaluate(start.as_mut(), |context| {
+            let row = |row: &Row| exprs.iter().map(|expr| executor::evaluate(expr, row, context)).collect();
+            rows.iter().map(row).collect::<Result<_>>()
+        })?;
+        Ok(Self { count: count as u64, rows })
     }
 }
 
@@ -64,6 +99,10 @@ impl Written {
 pub(super) fn insert(insert: &Insert, writing: &mut Writing<'_>) -> Result<Written> {
     let Insert { target, source, conflict, returning } = insert;
     let rows = writing.collect(source)?;
+    let start = writing.start_of(returning.as_ref());
+    let update = conflict.as_ref().and_then(|conflict| conflict.update.as_ref());
+    let mut start_of_update =
+        writing.start(update.into_iter().flat_map(|(set, filter)| set.iter().map(|(_, value)| value).chain(filter)));
     let mut references = References::default();
     let mut written: Vec<Row> = Vec::new();
     let keep = returning.is_some();
@@ -81,18 +120,19 @@ pub(super) fn insert(insert: &Insert, writing: &mut Writing<'_>) -> Result<Writt
                 return Err(Error::new(SqlState::CARDINALITY_VIOLATION, message).into());
             }
             let both: Row = old.iter().chain(&row).cloned().collect();
-            let mut new = old.clone();
-            {
-                let context = writing.context();
+            let new = writing.evaluate(start_of_update.as_mut(), |context| {
                 if let Some(filter) = filter
-                    && executor::truth(filter, &both, &context)? != Some(true)
+                    && executor::truth(filter, &both, context)? != Some(true)
                 {
-                    continue;
+                    return Ok(None);
                 }
+                let mut new = old.clone();
                 for (column, value) in set {
-                    new[*column] = executor::evaluate(value, &both, &context)?;
+                    new[*column] = executor::evaluate(value, &both, context)?;
                 }
-            }
+                Ok(Some(new))
+            })?;
+            let Some(new) = new else { continue };
             let new = check_row(target, new, writing.params)?;
             let change = Change { key, old: Some(old), new: Some(new.clone()) };
             let keys = apply(&target.table, vec![change], writing.txn, &mut references)?;
@@ -114,7 +154,7 @@ pub(super) fn insert(insert: &Insert, writing: &mut Writing<'_>) -> Result<Writt
         }
     }
     references.settle(writing)?;
-    Written::new(count, &written, returning.as_ref(), writing)
+    Written::new(count, &written, returning.as_ref(), writing, start)
 }
 
 /// The row that stands in the way of a new one, if a conflict with it is meant.
@@ -178,10 +218,11 @@ pub(super) fn update(update: &Update, writing: &mut Writing<'_>) -> Result<Writt
         changes.push(Change { key, old: Some(row), new: Some(new) });
     }
     let count = changes.len();
+    let start = writing.start_of(returning.as_ref());
     let mut references = References::default();
     apply(table, changes, writing.txn, &mut references)?;
     references.settle(writing)?;
-    Written::new(count, &written, returning.as_ref(), writing)
+    Written::new(count, &written, returning.as_ref(), writing, start)
 }
 
 /// DELETE.
@@ -203,8 +244,9 @@ pub(super) fn delete(delete: &Delete, writing: &mut Writing<'_>) -> Result<Writt
         changes.push(Change { key, old: Some(row), new: None });
     }
     let count = changes.len();
+    let start = writing.start_of(returning.as_ref());
     let mut references = References::default();
     apply(&target.table, changes, writing.txn, &mut references)?;
     references.settle(writing)?;
-    Written::new(count, &written, returning.as_ref(), writing)
+    Written::new(count, &written, returning.as_ref(), writing, start)
 }

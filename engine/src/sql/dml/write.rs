@@ -59,10 +59,6 @@ pub(in super::super) fn check_row(target: &Target, mut row: Row, params: &[Value
         }
     }
     for &column in &table.primary_key {
-        if matches!(row[column], Value::Float(x) if x.is_nan()) {
-            let message = format!("NaN cannot be in the primary key of table {:?}", table.name);
-            return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message).into());
-        }
         check_key(table, column, &row)?;
     }
     for index in &table.indexes {
@@ -96,12 +92,7 @@ fn check_key(table: &Table, column: usize, row: &Row) -> Result<()> {
 
 /// Whether a row's entry in an index has the values alone, so that it conflicts with another one of the same values.
 pub(super) fn is_alone(index: &Index, row: &Row) -> bool {
-    let missing = |value: &Value| match value {
-        Value::Null => true,
-        Value::Float(x) => x.is_nan(),
-        _ => false,
-    };
-    index.unique && !index.columns.iter().any(|by| missing(&row[by.column]))
+    index.unique && !index.columns.iter().any(|by| matches!(row[by.column], Value::Null))
 }
 
 /// The key of a new row.

@@ -28,7 +28,7 @@ pub(super) fn or(a: Option<bool>, b: Option<bool>) -> Option<bool> {
     }
 }
 
-/// Whether two values are one for groups, DISTINCT and IS NOT DISTINCT FROM: NULL is as NULL, and NaN as NaN.
+/// Whether two values are one for groups, DISTINCT and IS NOT DISTINCT FROM: NULL is as NULL.
 #[inline]
 pub(super) fn same(a: &Value, b: &Value) -> bool {
     match (a, b) {
@@ -54,7 +54,7 @@ pub fn comparison(op: Binary, a: &Value, b: &Value) -> Option<bool> {
     let order = match (a, b) {
         (Value::Integer(a), Value::Integer(b)) => a.cmp(b),
         (Value::Null, _) | (_, Value::Null) => return None,
-        // NaN is unequal to everything, and in no order with anything.
+        // What is of types that do not compare is unequal.
         (a, b) => match a.compare(b) {
             Some(order) => order,
             None => return Some(op == Binary::NotEqual),

@@ -25,11 +25,21 @@ pub struct Settings {
     pub temporary: u64,
     /// The most steps: rows that operators look at.
     pub steps: u64,
+    /// The most milliseconds, each of [`STEPS_PER_MILLISECOND`] steps.
+    pub timeout: u64,
+}
+
+/// How many steps count as a millisecond.
+pub const STEPS_PER_MILLISECOND: u64 = 1000;
+
+impl Settings {
+    /// No limits.
+    pub const UNLIMITED: Self = Self { memory: usize::MAX, temporary: u64::MAX, steps: u64::MAX, timeout: u64::MAX };
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { memory: 256 << 20, temporary: 16 << 30, steps: u64::MAX }
+        Self { memory: 256 << 20, temporary: 16 << 30, ..Self::UNLIMITED }
     }
 }
 
@@ -43,6 +53,8 @@ pub struct Context<'a> {
     cancelled: Option<&'a AtomicBool>,
     profile: Option<&'a Profile>,
     steps: Cell<u64>,
+    /// As many as there may be.
+    most_steps: u64,
     memory: Cell<usize>,
     temporary: OnceCell<Rc<Cell<u64>>>,
     /// The common tables that are there, by number.
@@ -69,6 +81,7 @@ impl<'a> Context<'a> {
             cancelled: None,
             profile: None,
             steps: Cell::new(0),
+            most_steps: u64::MAX,
             memory: Cell::new(0),
             temporary: OnceCell::new(),
             commons: RefCell::default(),
@@ -81,6 +94,7 @@ impl<'a> Context<'a> {
     #[must_use]
     pub fn with_settings(mut self, settings: Settings) -> Self {
         self.settings = settings;
+        self.most_steps = settings.steps.min(settings.timeout.saturating_mul(STEPS_PER_MILLISECOND));
         self
     }
 
@@ -145,9 +159,8 @@ impl<'a> Context<'a> {
     pub(super) fn step(&self, count: usize) -> Result<(), Failure> {
         let steps = self.steps.get().saturating_add(count as u64);
         self.steps.set(steps);
-        if steps > self.settings.steps {
-            let message = format!("the statement took more than {} steps", self.settings.steps);
-            return Err(Error::new(SqlState::QUERY_CANCELED, message).into());
+        if steps > self.most_steps {
+            return Err(self.too_many_steps());
         }
         if self.cancelled.is_some_and(|cancelled| cancelled.load(Ordering::Relaxed)) {
             return Err(Error::new(SqlState::QUERY_CANCELED, "the statement was cancelled").into());
@@ -155,9 +168,22 @@ impl<'a> Context<'a> {
         Ok(())
     }
 
+    #[cold]
+    fn too_many_steps(&self) -> Failure {
+        let Settings { steps, timeout, .. } = self.settings;
+        let (message, hint) = if self.most_steps == steps {
+            (format!("the statement took more than {steps} steps"), "raise max_steps, or look at fewer rows")
+        } else {
+            let message =
+                format!("the statement took more than {} steps, which count as {timeout} ms", self.most_steps);
+            (message, "raise statement_timeout, or look at fewer rows")
+        };
+        Error::new(SqlState::QUERY_CANCELED, message).with_hint(hint).into()
+    }
+
     pub(super) fn out_of_memory(&self) -> Failure {
         let message = format!("the statement needs more than {} bytes of memory", self.settings.memory);
-        Error::new(SqlState::OUT_OF_MEMORY, message).with_hint("raise the limit, or ask for fewer rows").into()
+        Error::new(SqlState::OUT_OF_MEMORY, message).with_hint("raise work_mem, or ask for fewer rows").into()
     }
 
     /// Takes memory that is kept until the end of the statement, and says whether that was within the limit; if not,
@@ -182,7 +208,7 @@ impl<'a> Context<'a> {
         temporary.set(temporary.get() + bytes);
         if temporary.get() > self.settings.temporary {
             let message = format!("the statement needs more than {} bytes of temporary files", self.settings.temporary);
-            return Err(Error::new(SqlState::OUT_OF_MEMORY, message).into());
+            return Err(Error::new(SqlState::OUT_OF_MEMORY, message).with_hint("raise temp_file_limit").into());
         }
         Ok(())
     }

@@ -117,11 +117,7 @@ impl<'r> Key<'r> {
     /// Whether it can be equal to another one.
     #[inline]
     pub fn is_comparable(self) -> bool {
-        self.iter().all(|value| match value {
-            Value::Null => false,
-            Value::Float(x) => !x.is_nan(),
-            _ => true,
-        })
+        !self.iter().any(|value| matches!(value, Value::Null))
     }
 }
 

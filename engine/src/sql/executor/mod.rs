@@ -9,7 +9,7 @@
 //! none. Steps (rows looked at) are counted and limited too, which is a timeout that is the same on every replica.
 //!
 //! Rows come in an order that the plan and the data determine. Numbers are compared by value, whether integer or float.
-//! NULL and NaN equal nothing in conditions, joins and keys; groups, DISTINCT and set operations take each as one value.
+//! NULL equals nothing in conditions, joins and keys; groups, DISTINCT and set operations take it as one value.
 //!
 //! The outer rows of a correlated query are handed down with each pull, so operators hold no reference to them.
 
@@ -43,7 +43,7 @@ use super::types::Value;
 pub use arithmetic::{binary, comparison, unary};
 use batch::BATCH;
 pub use batch::Batch;
-pub use context::{Clock, Context, Profile, Settings, Tally};
+pub use context::{Clock, Context, Profile, STEPS_PER_MILLISECOND, Settings, Tally};
 pub use spill::{DiskSpill, Spill, SpillFile};
 
 use evaluate::{Env, Tuple};
@@ -130,6 +130,20 @@ impl Rows<'_> {
 /// Starts to run a plan. Nothing is read before the first rows are pulled.
 pub fn open<'a>(node: &'a Node, ctx: &'a Context<'a>) -> Result<Rows<'a>, Failure> {
     Ok(Rows { operator: build(node, ctx, 0)?, width: node.width() })
+}
+
+/// Runs a plan, and gives all its rows, which may take as much memory as the statement itself.
+pub fn collect(node: &Node, ctx: &Context<'_>) -> Result<Vec<Row>, Failure> {
+    let mut operator = build(node, ctx, 0)?;
+    let (mut rows, mut size) = (Vec::new(), 0);
+    while let Some(batch) = operator.next(None, BATCH)? {
+        size += batch.size();
+        if size > ctx.memory_limit() {
+            return Err(ctx.out_of_memory());
+        }
+        batch.into_rows(&mut rows);
+    }
+    Ok(rows)
 }
 
 /// Evaluates an expression over a row: a default, a constraint, an assignment.

@@ -10,6 +10,7 @@
 mod aggregate;
 mod general;
 mod numeric;
+mod system;
 mod text;
 
 use std::fmt;
@@ -273,7 +274,7 @@ pub struct Registry {
 }
 
 /// The functions that are there always.
-static BUILT_IN: [&[Scalar]; 3] = [numeric::FUNCTIONS, text::FUNCTIONS, general::FUNCTIONS];
+static BUILT_IN: [&[Scalar]; 4] = [numeric::FUNCTIONS, text::FUNCTIONS, general::FUNCTIONS, system::FUNCTIONS];
 
 impl Registry {
     /// Adds a function. One with the same name and the same arguments as one that is there is an error (42723).

@@ -300,7 +300,14 @@ fn alterations(operation: ast::AlterTableOperation) -> Result<Vec<Alteration>> {
                     Alteration::SetDefault { column, default: Some(kept(value)?) }
                 }
                 ast::AlterColumnOperation::DropDefault => Alteration::SetDefault { column, default: None },
-                _ => return Err(Error::unsupported("ALTER COLUMN TYPE")),
+                ast::AlterColumnOperation::SetDataType { data_type: to, using, had_set: _ } => {
+                    let (datatype, max_length) = data_type(to)?;
+                    let using = using.map(expression::convert).transpose()?;
+                    Alteration::SetType { column, datatype, max_length, using }
+                }
+                ast::AlterColumnOperation::AddGenerated { .. } => {
+                    return Err(Error::unsupported("ADD GENERATED"));
+                }
             }
         }
         Op::AddConstraint { constraint, not_valid } => {

@@ -8,7 +8,7 @@ use super::super::error::{Error, SqlState};
 use super::super::types::Value;
 use super::ddl::data_type;
 use super::statement::{self, name};
-use super::{Result, place_of, query, refuse};
+use super::{Result, place_of, query, refuse, row, system};
 
 /// An expression, or DEFAULT, which is `None`.
 pub(super) fn convert_or_default(expr: ast::Expr) -> Result<Option<Expr>> {
@@ -52,6 +52,8 @@ pub(super) fn convert(expr: ast::Expr) -> Result<Expr> {
                 return Err(Error::unsupported(format!("the qualified name {}", parts.join("."))));
             }
         },
+        ast::Expr::IsNull(expr) if row::is_row(&expr) => row::is_null(row_columns(*expr), false)?,
+        ast::Expr::IsNotNull(expr) if row::is_row(&expr) => row::is_null(row_columns(*expr), true)?,
         ast::Expr::IsNull(expr) => is(*expr, Is::Null, false)?,
         ast::Expr::IsNotNull(expr) => is(*expr, Is::Null, true)?,
         ast::Expr::IsUnknown(expr) => is(*expr, Is::Unknown, false)?,
@@ -60,14 +62,27 @@ pub(super) fn convert(expr: ast::Expr) -> Result<Expr> {
         ast::Expr::IsNotTrue(expr) => is(*expr, Is::True, true)?,
         ast::Expr::IsFalse(expr) => is(*expr, Is::False, false)?,
         ast::Expr::IsNotFalse(expr) => is(*expr, Is::False, true)?,
+        ast::Expr::InList { expr, list, negated } if row::is_row(&expr) => {
+            row::in_list(row_columns(*expr), list, negated)?
+        }
         ast::Expr::InList { expr, list, negated } => {
             Expr::In { expr: boxed(*expr)?, list: list.into_iter().map(convert).collect::<Result<_>>()?, negated }
         }
         ast::Expr::Between { expr, negated, low, high } => {
             Expr::Between { expr: boxed(*expr)?, low: boxed(*low)?, high: boxed(*high)?, negated }
         }
+        ast::Expr::BinaryOp { left, op, right } if regular(&op).is_some() => matches(*left, &op, *right)?,
+        ast::Expr::BinaryOp { left, op, right } if row::is_row(&left) || row::is_row(&right) => {
+            row::compare(binary(&op)?, *left, *right)?
+        }
         ast::Expr::BinaryOp { left, op, right } => Expr::Binary(binary(&op)?, boxed(*left)?, boxed(*right)?),
         ast::Expr::UnaryOp { op, expr } => unary(op, *expr)?,
+        ast::Expr::IsDistinctFrom(left, right) if row::is_row(&left) || row::is_row(&right) => {
+            row::compare(Binary::NotSame, *left, *right)?
+        }
+        ast::Expr::IsNotDistinctFrom(left, right) if row::is_row(&left) || row::is_row(&right) => {
+            row::compare(Binary::Same, *left, *right)?
+        }
         ast::Expr::IsDistinctFrom(left, right) => Expr::Binary(Binary::NotSame, boxed(*left)?, boxed(*right)?),
         ast::Expr::IsNotDistinctFrom(left, right) => Expr::Binary(Binary::Same, boxed(*left)?, boxed(*right)?),
         ast::Expr::Like { negated, any: false, expr, pattern, escape_char } => {
@@ -76,6 +91,9 @@ pub(super) fn convert(expr: ast::Expr) -> Result<Expr> {
         ast::Expr::ILike { negated, any: false, expr, pattern, escape_char } => {
             like(*expr, *pattern, escape_char, true, negated)?
         }
+        ast::Expr::InSubquery { expr, subquery, negated } if row::is_row(&expr) => {
+            row::in_query(row_columns(*expr), *subquery, negated, false)?
+        }
         ast::Expr::InSubquery { expr, subquery, negated } => {
             let (op, quantifier) =
                 if negated { (Binary::NotEqual, Quantifier::All) } else { (Binary::Equal, Quantifier::Any) };
@@ -83,7 +101,18 @@ pub(super) fn convert(expr: ast::Expr) -> Result<Expr> {
         }
         ast::Expr::AnyOp { left, compare_op, right, is_some: _ } => {
             let op = binary(&compare_op)?;
-            quantified(*left, op, Quantifier::Any, subquery(*right)?)?
+            if row::is_row(&left) {
+                return match (op, *right) {
+                    (Binary::Equal, ast::Expr::Subquery(query)) => {
+                        row::in_query(row_columns(*left), *query, false, false)
+                    }
+                    _ => Err(Error::unsupported("ANY with a row value, but for = and a query")),
+                };
+            }
+            match *right {
+                ast::Expr::Subquery(query) => quantified(*left, op, Quantifier::Any, *query)?,
+                array => system::any(*left, op, array)?,
+            }
         }
         ast::Expr::AllOp { left, compare_op, right } => {
             let op = binary(&compare_op)?;
@@ -136,14 +165,52 @@ pub(super) fn convert(expr: ast::Expr) -> Result<Expr> {
             expr,
             data_type: to,
             format: None,
-        } => match data_type(to)? {
-            (to, None) => Expr::Cast(boxed(*expr)?, to),
-            (_, Some(_)) => return Err(Error::unsupported("CAST to VARCHAR(n)")),
+        } => match system::cast(&expr, &to)? {
+            Some(cast) => cast,
+            None => match data_type(to)? {
+                (to, None) => Expr::Cast(boxed(*expr)?, to),
+                (_, Some(_)) => return Err(Error::unsupported("CAST to VARCHAR(n)")),
+            },
+        },
+        // There is one collation, by code point, whatever it is called.
+        ast::Expr::Collate { expr, collation } => {
+            let name = collation.to_string().to_ascii_lowercase();
+            let name = name.strip_prefix("pg_catalog.").unwrap_or(&name);
+            if !matches!(name.trim_matches('"'), "default" | "c" | "posix" | "ucs_basic" | "binary") {
+                return Err(
+                    Error::unsupported(format!("COLLATE {collation}")).with_hint("texts are ordered by code point")
+                );
+            }
+            convert(*expr)?
+        }
+        ast::Expr::CompoundFieldAccess { root, access_chain } => match <[ast::AccessExpr; 1]>::try_from(access_chain) {
+            Ok([ast::AccessExpr::Subscript(ast::Subscript::Index { index })]) => {
+                function("array_element", vec![convert(*root)?, convert(index)?])
+            }
+            _ => return Err(Error::unsupported("a part of a value")),
         },
         ast::Expr::Function(function) => call(function)?,
         ast::Expr::Tuple(_) => return Err(Error::unsupported("a row value")),
         other => return Err(Error::unsupported(format!("the expression {other}"))),
     })
+}
+
+fn row_columns(expr: ast::Expr) -> Vec<ast::Expr> {
+    row::columns(expr).expect("the caller has seen to it")
+}
+
+/// A condition of WHERE: false and unknown are the same.
+pub(super) fn condition(expr: ast::Expr) -> Result<Expr> {
+    match expr {
+        ast::Expr::Nested(expr) => condition(*expr),
+        ast::Expr::BinaryOp { left, op: ast::BinaryOperator::And, right } => {
+            Ok(Expr::Binary(Binary::And, Box::new(condition(*left)?), Box::new(condition(*right)?)))
+        }
+        ast::Expr::InSubquery { expr, subquery, negated: false } if row::is_row(&expr) => {
+            row::in_query(row_columns(*expr), *subquery, false, true)
+        }
+        expr => convert(expr),
+    }
 }
 
 fn literal(value: ast::Value) -> Result<Expr> {
@@ -250,7 +317,28 @@ fn subquery(expr: ast::Expr) -> Result<ast::Query> {
     }
 }
 
-fn function(name: &str, args: Vec<Expr>) -> Expr {
+/// The regular expression that an operator looks for: whether it is insensitive, and whether negated.
+fn regular(op: &ast::BinaryOperator) -> Option<(bool, bool)> {
+    Some(match op {
+        ast::BinaryOperator::PGRegexMatch => (false, false),
+        ast::BinaryOperator::PGRegexIMatch => (true, false),
+        ast::BinaryOperator::PGRegexNotMatch => (false, true),
+        ast::BinaryOperator::PGRegexNotIMatch => (true, true),
+        _ => return None,
+    })
+}
+
+fn matches(left: ast::Expr, op: &ast::BinaryOperator, right: ast::Expr) -> Result<Expr> {
+    let (insensitive, negated) = regular(op).expect("the caller has seen to it");
+    let mut args = vec![convert(left)?, convert(right)?];
+    if insensitive {
+        args.push(Expr::Literal(Value::Text("i".into())));
+    }
+    let call = function("regexp_like", args);
+    Ok(if negated { Expr::Unary(Unary::Not, Box::new(call)) } else { call })
+}
+
+pub(super) fn function(name: &str, args: Vec<Expr>) -> Expr {
     let (star, distinct, filter, position) = Default::default();
     Expr::Call(Box::new(Call { name: name.to_string(), args, star, distinct, filter, position }))
 }
@@ -265,6 +353,7 @@ fn call(function: ast::Function) -> Result<Expr> {
         }
         // CURRENT_USER and the like.
         ast::FunctionArguments::None => (None, Vec::new(), Vec::new()),
+        ast::FunctionArguments::Subquery(query) if name == "array" => return system::array(*query),
         ast::FunctionArguments::Subquery(_) => return Err(Error::unsupported("a query as the argument of a function")),
     };
     refuse!(
@@ -290,6 +379,9 @@ fn call(function: ast::Function) -> Result<Expr> {
             Error::new(SqlState::UNDEFINED_FUNCTION, message).at(position.0)
         })?;
         return Ok(Expr::Is { expr: Box::new(arg), what: Is::Nan, negated: false });
+    }
+    if let Some(query) = system::call(&name, &args) {
+        return Ok(query);
     }
     Ok(Expr::Call(Box::new(Call { name, args, star, distinct, filter, position })))
 }

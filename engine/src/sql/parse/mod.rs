@@ -6,9 +6,14 @@
 mod ddl;
 mod dml;
 mod expression;
+mod nested;
 mod query;
+mod row;
 mod statement;
+mod system;
 mod transaction;
+
+pub(super) use transaction::isolation;
 
 use sqlparser::ast;
 use sqlparser::dialect::{Dialect, Precedence};
@@ -16,6 +21,7 @@ use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer};
 
+use super::as_of::AsOf;
 use super::ast::{Expr, Position, Query, Statement};
 use super::error::{Error, SqlState};
 
@@ -31,13 +37,26 @@ macro_rules! refuse {
 }
 use refuse;
 
-/// The longest statement, in bytes.
-const MAX_LENGTH: usize = 1 << 20;
 /// The most operators and parentheses along any path into an expression. It bounds the recursion of everything that
 /// walks expressions, to well within a thread's stack.
-const MAX_DEPTH: usize = 200;
+pub(super) const MAX_DEPTH: usize = 200;
 /// How deeply the parser may recurse.
 const MAX_RECURSION: usize = 64;
+
+/// How long and deep a text may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Limits {
+    /// The most bytes.
+    pub length: usize,
+    /// The most operators and parentheses along any path into an expression; at most 200.
+    pub depth: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { length: 1 << 20, depth: MAX_DEPTH }
+    }
+}
 
 /// The dialect: PostgreSQL's spelling and precedence, with what toydb has beside them: `^` that groups to the right, postfix
 /// `!`, and equality that binds less than order, so that `5 > 3 = TRUE` has a meaning.
@@ -105,6 +124,14 @@ impl Dialect for Orrery {
         true
     }
 
+    fn supports_alter_column_type_using(&self) -> bool {
+        true
+    }
+
+    fn supports_array_typedef_with_brackets(&self) -> bool {
+        true
+    }
+
     fn supports_string_escape_constant(&self) -> bool {
         true
     }
@@ -162,6 +189,7 @@ impl Dialect for Orrery {
             Token::ExclamationMark => Some(Ok(precedence::FACTORIAL)),
             Token::StringConcat => Some(Ok(precedence::OTHER)),
             Token::Lt | Token::LtEq | Token::Gt | Token::GtEq => Some(Ok(precedence::ORDER)),
+            Token::Word(ref word) if word.keyword == Keyword::OPERATOR => Some(Ok(precedence::OTHER)),
             _ => None,
         }
     }
@@ -191,6 +219,7 @@ impl Dialect for Orrery {
         match parser.peek_token_ref().token.clone() {
             Token::Caret => {}
             Token::Word(word) if word.keyword == Keyword::IS => return parse_is_nan(parser, left).map(Ok),
+            Token::Word(word) if word.keyword == Keyword::OPERATOR => return Some(parse_operator(parser, left)),
             _ => return None,
         }
         parser.next_token();
@@ -200,6 +229,27 @@ impl Dialect for Orrery {
             right: Box::new(right),
         }))
     }
+}
+
+/// `OPERATOR(pg_catalog.~)`: an operator in its long form, of which there are the regular expressions.
+fn parse_operator(parser: &mut Parser, left: &ast::Expr) -> std::result::Result<ast::Expr, ParserError> {
+    parser.next_token();
+    parser.expect_token(&Token::LParen)?;
+    if parser.parse_identifier()?.value.eq_ignore_ascii_case("pg_catalog") {
+        parser.expect_token(&Token::Period)?;
+    }
+    let op = match parser.next_token().token {
+        Token::Tilde => ast::BinaryOperator::PGRegexMatch,
+        Token::TildeAsterisk => ast::BinaryOperator::PGRegexIMatch,
+        Token::ExclamationMarkTilde => ast::BinaryOperator::PGRegexNotMatch,
+        Token::ExclamationMarkTildeAsterisk => ast::BinaryOperator::PGRegexNotIMatch,
+        Token::Eq => ast::BinaryOperator::Eq,
+        Token::Neq => ast::BinaryOperator::NotEq,
+        other => return Err(ParserError::ParserError(format!("there is no OPERATOR(pg_catalog.{other})"))),
+    };
+    parser.expect_token(&Token::RParen)?;
+    let right = Box::new(parser.parse_subexpr(precedence::OTHER)?);
+    Ok(ast::Expr::BinaryOp { left: Box::new(left.clone()), op, right })
 }
 
 /// IS \[NOT\] NAN, which becomes a call of `isnan`, the function for the same.
@@ -240,7 +290,14 @@ fn parse_is_nan(parser: &mut Parser, left: &ast::Expr) -> Option<ast::Expr> {
 
 /// Parses one statement; a semicolon may follow it.
 pub fn parse(sql: &str) -> Result<Statement> {
-    let mut parser = parser(sql)?;
+    parse_within(sql, Limits::default())
+}
+
+/// As [`parse()`], within limits.
+pub fn parse_within(sql: &str, limits: Limits) -> Result<Statement> {
+    let mut tokens = tokens(sql, limits)?;
+    let as_of = pasts(&mut tokens)?.first().copied().flatten();
+    let mut parser = parser(tokens);
     let node = statement::statement(&mut parser)?;
     while parser.consume_token(&Token::SemiColon) {}
     let next = parser.next_token();
@@ -249,19 +306,27 @@ pub fn parse(sql: &str) -> Result<Statement> {
         let hint = "send one statement at a time";
         return Err(syntax(message, position_of(&next)).with_hint(hint));
     }
-    Ok(Statement(node))
+    Ok(Statement { node, as_of })
 }
 
 /// Parses the statements of a text, which semicolons separate. There may be none.
 pub fn parse_all(sql: &str) -> Result<Vec<Statement>> {
-    let mut parser = parser(sql)?;
+    parse_all_within(sql, Limits::default())
+}
+
+/// As [`parse_all`], within limits.
+pub fn parse_all_within(sql: &str, limits: Limits) -> Result<Vec<Statement>> {
+    let mut tokens = tokens(sql, limits)?;
+    let mut pasts = pasts(&mut tokens)?.into_iter();
+    let mut parser = parser(tokens);
     let mut statements = Vec::new();
     loop {
         while parser.consume_token(&Token::SemiColon) {}
         if parser.peek_token_ref().token == Token::EOF {
             return Ok(statements);
         }
-        statements.push(Statement(statement::statement(&mut parser)?));
+        let as_of = pasts.next().flatten();
+        statements.push(Statement { node: statement::statement(&mut parser)?, as_of });
         let next = parser.peek_token();
         if !matches!(next.token, Token::SemiColon | Token::EOF) {
             return Err(syntax(format!("unexpected {} after the statement", next.token), position_of(&next)));
@@ -269,9 +334,12 @@ pub fn parse_all(sql: &str) -> Result<Vec<Statement>> {
     }
 }
 
+/// What the schema keeps was within the limits of the session that made it.
+const KEPT: Limits = Limits { length: usize::MAX, depth: MAX_DEPTH };
+
 /// Parses an expression that the schema keeps as text.
 pub(super) fn parse_expression(text: &str) -> Result<Expr> {
-    let mut parser = parser(text)?;
+    let mut parser = parser(tokens(text, KEPT)?);
     let expr = expression::convert(parser.parse_expr().map_err(parser_error)?)?;
     end(&mut parser)?;
     Ok(expr)
@@ -279,7 +347,7 @@ pub(super) fn parse_expression(text: &str) -> Result<Expr> {
 
 /// Parses a query that the schema keeps as text.
 pub(super) fn parse_query(text: &str) -> Result<Query> {
-    let mut parser = parser(text)?;
+    let mut parser = parser(tokens(text, KEPT)?);
     let query = query::convert(*parser.parse_query().map_err(parser_error)?)?;
     end(&mut parser)?;
     Ok(query)
@@ -292,18 +360,45 @@ fn end(parser: &mut Parser<'_>) -> Result<()> {
     }
 }
 
-fn parser(sql: &str) -> Result<Parser<'static>> {
-    if sql.len() > MAX_LENGTH {
-        let message = format!("the statement has {} bytes, at most {MAX_LENGTH} are allowed", sql.len());
-        return Err(Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, message));
+fn parser(tokens: Vec<TokenWithSpan>) -> Parser<'static> {
+    Parser::new(&Orrery).with_recursion_limit(MAX_RECURSION).with_tokens_with_locations(tokens)
+}
+
+/// The pasts that the statements between semicolons read, which are taken out of their tokens.
+fn pasts(tokens: &mut Vec<TokenWithSpan>) -> Result<Vec<Option<AsOf>>> {
+    let mut pasts = Vec::new();
+    let mut start = 0;
+    loop {
+        let end = |tokens: &[TokenWithSpan]| {
+            let part = tokens[start..].iter().position(|token| token.token == Token::SemiColon);
+            part.map_or(tokens.len(), |length| start + length)
+        };
+        let blank = |token: &TokenWithSpan| matches!(token.token, Token::Whitespace(_) | Token::EOF);
+        if !tokens[start..end(tokens)].iter().all(blank) {
+            pasts.push(transaction::take_as_of(tokens, start)?);
+        }
+        start = end(tokens) + 1;
+        if start > tokens.len() {
+            return Ok(pasts);
+        }
     }
-    let mut tokens = Tokenizer::new(&Orrery, sql)
+}
+
+/// The tokens of a text that is not too much.
+fn tokens(sql: &str, limits: Limits) -> Result<Vec<TokenWithSpan>> {
+    if sql.len() > limits.length {
+        let message = format!("the statement has {} bytes, at most {} are allowed", sql.len(), limits.length);
+        let error = Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, message);
+        return Err(error.with_hint("raise max_statement_length, or use parameters or several statements"));
+    }
+    let tokens = Tokenizer::new(&Orrery, sql)
         .tokenize_with_location()
         .map_err(|error| syntax(error.message, position(error.location)))?;
     check_numbers(&tokens)?;
-    check_depth(&tokens)?;
+    let mut tokens = nested::disambiguate(tokens);
+    check_depth(&tokens, limits.depth.min(MAX_DEPTH))?;
     number_parameters(&mut tokens)?;
-    Ok(Parser::new(&Orrery).with_recursion_limit(MAX_RECURSION).with_tokens_with_locations(tokens))
+    Ok(tokens)
 }
 
 /// Gives each `?` the number that it has in order.
@@ -338,7 +433,7 @@ fn check_numbers(tokens: &[TokenWithSpan]) -> Result<()> {
 
 /// Refuses expressions so deep that walking them could exhaust the stack. The parser builds chains like `1 + 1 + 1 ...`
 /// without recursion, so its own limit does not bound them.
-fn check_depth(tokens: &[TokenWithSpan]) -> Result<()> {
+fn check_depth(tokens: &[TokenWithSpan], most: usize) -> Result<()> {
     // How deep the present item is at each level of parentheses, the levels around it included.
     let mut levels = vec![0usize];
     for token in tokens {
@@ -351,10 +446,15 @@ fn check_depth(tokens: &[TokenWithSpan]) -> Result<()> {
             Token::Number(..) | Token::SingleQuotedString(_) | Token::Whitespace(_) | Token::Placeholder(_) => {}
             _ => levels[level] += 1,
         }
-        if levels[levels.len() - 1] > MAX_DEPTH {
+        if levels[levels.len() - 1] > most {
             let message =
-                format!("the statement is nested or chained too deeply: at most {MAX_DEPTH} operators are allowed");
-            return Err(Error::new(SqlState::STATEMENT_TOO_COMPLEX, message).at(position_of(token)));
+                format!("the statement is nested or chained too deeply: at most {most} operators are allowed");
+            let error = Error::new(SqlState::STATEMENT_TOO_COMPLEX, message).at(position_of(token));
+            return Err(if most < MAX_DEPTH {
+                error.with_hint(format!("raise max_expression_depth, which can be {MAX_DEPTH}"))
+            } else {
+                error.with_hint("write IN for a chain of OR, or take the statement apart")
+            });
         }
     }
     Ok(())

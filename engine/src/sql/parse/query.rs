@@ -5,7 +5,7 @@ use sqlparser::ast::{self, SetExpr, TableFactor};
 use super::super::algebra::{JoinKind, SetOperator};
 use super::super::ast::{Alias, Body, Common, From, Item, JoinCondition, Order, Query, Select};
 use super::super::error::{Error, SqlState};
-use super::{Result, expression, refuse, statement};
+use super::{Result, expression, refuse, statement, system};
 
 /// The most tables in one FROM, and common tables in one WITH, which are as deep in the plan.
 const MAX_TABLES: usize = 128;
@@ -78,7 +78,7 @@ pub(super) fn convert(query: ast::Query) -> Result<Query> {
 fn common(common: ast::Cte) -> Result<Common> {
     let ast::Cte { alias, query, from, materialized: _, closing_paren_token: _ } = common;
     refuse!(from.is_some() => "FROM of a common table");
-    let Alias { name, columns } = self::alias(alias)?;
+    let Alias { name, columns, .. } = self::alias(alias)?;
     Ok(Common { name, columns, query: convert(*query)? })
 }
 
@@ -160,7 +160,7 @@ fn select(select: ast::Select) -> Result<Select> {
         distinct: matches!(distinct, Some(ast::Distinct::Distinct)),
         items: projection.into_iter().map(item).collect::<Result<_>>()?,
         from: self::from(from)?,
-        filter: selection.map(expression::convert).transpose()?,
+        filter: selection.map(expression::condition).transpose()?,
         group_by,
         having: having.map(expression::convert).transpose()?,
     })
@@ -261,12 +261,22 @@ fn factor(table: TableFactor) -> Result<From> {
             index_hints,
         } => {
             refuse!(
-                args.is_some() => "a table function", !with_hints.is_empty() || !index_hints.is_empty() => "a table hint",
-                version.is_some() => "AS OF SYSTEM TIME in a query (use BEGIN READ ONLY AS OF SYSTEM TIME)",
-                with_ordinality => "WITH ORDINALITY", !partitions.is_empty() => "PARTITION",
+                !with_hints.is_empty() || !index_hints.is_empty() => "a table hint",
+                version.is_some() => "a version of a table",
+                with_ordinality && args.is_none() => "WITH ORDINALITY", !partitions.is_empty() => "PARTITION",
                 json_path.is_some() => "a JSON path", sample.is_some() => "TABLESAMPLE",
             );
-            Ok(From::Table { name: statement::object(name)?, alias: alias.map(self::alias).transpose()? })
+            let alias = alias.map(self::alias).transpose()?;
+            let Some(ast::TableFunctionArgs { args, settings: None }) = args else {
+                refuse!(args.is_some() => "SETTINGS of a table function");
+                return Ok(From::Table { name: statement::object(name)?, alias });
+            };
+            let args = args.into_iter().map(|arg| match arg {
+                ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(expr)) => expression::convert(expr),
+                other => Err(Error::unsupported(format!("the argument {other}"))),
+            });
+            let args = args.collect::<Result<_>>()?;
+            system::rows(&statement::called(name)?.name, args, with_ordinality, alias)
         }
         TableFactor::Derived { lateral, subquery, alias, sample } => {
             refuse!(sample.is_some() => "TABLESAMPLE");
@@ -286,5 +296,5 @@ fn alias(alias: ast::TableAlias) -> Result<Alias> {
     let ast::TableAlias { explicit: _, name, columns, at } = alias;
     refuse!(at.is_some() => "AT in an alias", columns.iter().any(|column| column.data_type.is_some()) => "a typed alias");
     let columns = columns.into_iter().map(|column| statement::name(column.name)).collect::<Result<_>>()?;
-    Ok(Alias { name: statement::name(name)?, columns })
+    Ok(Alias { name: statement::name(name)?, columns, whole: false })
 }

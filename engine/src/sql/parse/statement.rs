@@ -108,6 +108,9 @@ pub(super) fn statement(parser: &mut Parser<'_>) -> Result<Node> {
     if parser.parse_keyword(Keyword::SET) {
         return transaction::set_setting(parser);
     }
+    if parser.parse_keyword(Keyword::RESET) {
+        return transaction::reset(parser);
+    }
     if parser.parse_keyword(Keyword::TRUNCATE) {
         return truncate(parser);
     }

@@ -118,14 +118,14 @@ impl Table {
         range_of(&bytes)
     }
 
-    /// The entry of an index for a row: its key and its value. Where the index is unique, and none of the values is NULL or
-    /// NaN, the value is the row's key, and the key has the indexed values alone; else the key ends in the row's key.
+    /// The entry of an index for a row: its key and its value. Where the index is unique, and none of the values is NULL,
+    /// the value is the row's key, and the key has the indexed values alone; else the key ends in the row's key.
     pub fn index_entry(&self, index: &Index, row: &[Value], key: &RowKey) -> (Vec<u8>, Vec<u8>) {
         let mut bytes = self.prefix(Some(index));
         let mut alone = index.unique;
         for column in &index.columns {
             let value = &row[column.column];
-            alone &= !is_null_or_nan(value);
+            alone &= !matches!(value, Value::Null);
             encode_into(&mut bytes, value, column.descending);
         }
         if alone {
@@ -177,16 +177,8 @@ fn range_of(prefix: &[u8]) -> KeyRange {
     crate::encoding::keycode::prefix_range(prefix)
 }
 
-fn is_null_or_nan(value: &Value) -> bool {
-    match value {
-        Value::Null => true,
-        Value::Float(x) => x.is_nan(),
-        _ => false,
-    }
-}
-
 /// The key of a way that begins with these values, in all of its columns; `None` if it cannot be there, since a value is
-/// NULL, NaN, or none of the column's type.
+/// NULL, or none of the column's type.
 pub fn point(start: &[u8], columns: &[KeyColumn], equal: &[Value]) -> Option<Vec<u8>> {
     let mut prefix = Vec::with_capacity(start.len() + 12 * columns.len());
     prefix.extend_from_slice(start);
@@ -196,7 +188,7 @@ pub fn point(start: &[u8], columns: &[KeyColumn], equal: &[Value]) -> Option<Vec
 
 /// Appends the value of a column's type that is equal to a value, and says whether there is one.
 pub fn equal_into(bytes: &mut Vec<u8>, value: &Value, column: &KeyColumn) -> bool {
-    if value.datatype() == Some(column.datatype) && !is_null_or_nan(value) {
+    if value.datatype() == Some(column.datatype) {
         encode_into(bytes, value, column.descending);
         return true;
     }
@@ -206,7 +198,7 @@ pub fn equal_into(bytes: &mut Vec<u8>, value: &Value, column: &KeyColumn) -> boo
 }
 
 /// The range of a way's keys in which the first columns have values, and the next one is within bounds; `None` if no key
-/// can be in it. NULL and NaN are equal to nothing and within no bounds. Values may be of the other type of number than
+/// can be in it. NULL is equal to nothing and within no bounds. Values may be of the other type of number than
 /// the column is.
 pub fn bounded(
     mut prefix: Vec<u8>,
@@ -230,8 +222,8 @@ pub fn bounded(
         encode_into(&mut bytes, value, column.descending);
         bytes
     };
-    // Where the values end that are in an order: before NaN and NULL, of which the first in the order of bytes is asked for.
-    let last = || encoded(&if column.datatype == DataType::Float { Value::Float(f64::NAN) } else { Value::Null });
+    // Where the values end that are in an order.
+    let last = || encoded(&Value::Null);
     let after = |bytes: Vec<u8>| range_of(&bytes).1;
     Some(if column.descending {
         let start = match &high {
@@ -285,6 +277,8 @@ fn fit(bound: &Bound<Value>, datatype: DataType, low: bool) -> Option<Bound<Valu
     let (Bound::Included(value) | Bound::Excluded(value)) = bound else { return Some(Bound::Unbounded) };
     let near = match (value, datatype) {
         (Value::Integer(n), DataType::Float) => Value::Float(*n as f64),
+        // It is greater than all integers.
+        (Value::Float(x), DataType::Integer) if x.is_nan() => Value::Integer(i64::MAX),
         (Value::Float(x), DataType::Integer) => Value::Integer(*x as i64),
         (value, datatype) if value.datatype() == Some(datatype) => value.clone(),
         _ => return None,

@@ -27,6 +27,9 @@ pub struct Table {
     pub columns: Vec<Column>,
     /// The positions of the primary key's columns; none, and rows have numbers.
     pub primary_key: Vec<usize>,
+    /// What its primary key is called, if that was said. It lies beside the table in the store.
+    #[serde(skip)]
+    pub key_name: Option<String>,
     /// Its indexes, also those of unique constraints.
     pub indexes: Vec<Index>,
     /// CHECK constraints.
@@ -65,7 +68,7 @@ pub struct Index {
     pub name: String,
     /// The indexed columns, in order.
     pub columns: Vec<IndexColumn>,
-    /// No two rows have the same values; rows with a NULL or NaN in them may.
+    /// No two rows have the same values; rows with a NULL in them may.
     pub unique: bool,
     /// Whether it is that of a UNIQUE constraint, and cannot be dropped by itself.
     pub constraint: bool,

@@ -277,6 +277,7 @@ mod tests {
             name: "t".to_string(),
             columns: (0..columns).map(column).collect(),
             primary_key: vec![0],
+            key_name: None,
             indexes: Vec::new(),
             checks: Vec::new(),
             foreign_keys: Vec::new(),

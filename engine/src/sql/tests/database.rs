@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::mvcc::{Conflict, Store, Txn, View};
 use crate::sql::types::Value;
-use crate::sql::{self, Error, Failure, Kind, Options, Output, SqlState, Statement};
+use crate::sql::{self, AsOf, Error, Failure, Kind, Options, Output, SqlState, Statement};
 use crate::storage::Memory;
 
 /// With the optimizer.
@@ -40,9 +40,14 @@ impl Database {
         let statement = sql::parse(sql)?;
         match statement.kind() {
             Kind::Begin { read_only, isolation, as_of } => {
-                let snapshot = as_of.unwrap_or(self.now());
+                let snapshot = match as_of {
+                    Some(AsOf::Position(position)) => position,
+                    Some(past) => panic!("no test reads {past:?}"),
+                    None => self.now(),
+                };
                 self.number += 1;
-                let txn = Txn::new(snapshot, isolation.unwrap_or_default(), read_only).identified(0, self.number);
+                let txn = Txn::new(snapshot, isolation.unwrap_or_default(), read_only.unwrap_or(false))
+                    .identified(0, self.number);
                 self.open.insert(session.to_string(), txn);
                 Ok(Output::Begin)
             }
@@ -59,7 +64,7 @@ impl Database {
             | Kind::Release(_)
             | Kind::RollbackTo(_)
             | Kind::SetTransaction { .. }
-            | Kind::SetOptimizer(_) => Err(Error::unsupported("this statement in this test")),
+            | Kind::Set(_) => Err(Error::unsupported("this statement in this test")),
             Kind::Query => {
                 if let Some(mut txn) = self.open.remove(session) {
                     let result = self.execute(&statement, params, &mut txn, options);

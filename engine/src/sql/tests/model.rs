@@ -91,9 +91,6 @@ impl Model {
             if !column.nullable && values().any(|value| *value == Value::Null) {
                 errors.push(SqlState::NOT_NULL_VIOLATION);
             }
-            if position == 0 && values().any(|value| *value == Value::Float(f64::NAN)) {
-                errors.push(SqlState::INVALID_PARAMETER_VALUE);
-            }
             let equal = |(i, a): (usize, &Value)| values().skip(i + 1).any(|b| compare(a, b) == Some(Ordering::Equal));
             if (position == 0 || column.unique) && values().enumerate().any(equal) {
                 errors.push(SqlState::UNIQUE_VIOLATION);
@@ -132,8 +129,7 @@ impl Model {
                     (false, true) if nulls_first => Ordering::Greater,
                     (false, true) => Ordering::Less,
                     (false, false) => {
-                        let nan = |value: &Value| *value == Value::Float(f64::NAN);
-                        let ascending = compare(a, b).unwrap_or_else(|| nan(a).cmp(&nan(b)));
+                        let ascending = compare(a, b).unwrap_or(Ordering::Equal);
                         if *descending { ascending.reverse() } else { ascending }
                     }
                 }
@@ -150,13 +146,18 @@ impl Model {
     }
 }
 
-/// SQL's order of two values: exact between numbers, and none with NULL or NaN.
+/// SQL's order of two values: exact between numbers, of which NaN is the greatest, and none with NULL.
 pub(super) fn compare(a: &Value, b: &Value) -> Option<Ordering> {
     match (a, b) {
         (Value::Boolean(a), Value::Boolean(b)) => Some(a.cmp(b)),
         (Value::Text(a), Value::Text(b)) => Some(a.as_bytes().cmp(b.as_bytes())),
         (Value::Integer(a), Value::Integer(b)) => Some(a.cmp(b)),
-        (Value::Float(a), Value::Float(b)) => a.partial_cmp(b),
+        (Value::Float(a), Value::Float(b)) => match (a.is_nan(), b.is_nan()) {
+            (true, true) => Some(Ordering::Equal),
+            (true, false) => Some(Ordering::Greater),
+            (false, true) => Some(Ordering::Less),
+            (false, false) => a.partial_cmp(b),
+        },
         (Value::Integer(a), Value::Float(b)) => against(*a, *b),
         (Value::Float(a), Value::Integer(b)) => against(*b, *a).map(Ordering::reverse),
         _ => None,
@@ -165,7 +166,7 @@ pub(super) fn compare(a: &Value, b: &Value) -> Option<Ordering> {
 
 fn against(a: i64, b: f64) -> Option<Ordering> {
     if b.is_nan() {
-        return None;
+        return Some(Ordering::Less);
     }
     if b.abs() > 1e30 {
         return 0.0.partial_cmp(&b);

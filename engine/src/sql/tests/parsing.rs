@@ -186,7 +186,7 @@ fn numbered(start: &str, count: usize, part: &str, end: &str) -> String {
 }
 
 /// Ways into the depth, each with a depth that must still work.
-const DEEP: [(Deep, usize); 21] = [
+const DEEP: [(Deep, usize); 25] = [
     (|n| format!("SELECT {}1{}", "(".repeat(n), ")".repeat(n)), 20),
     (|n| format!("SELECT {}1", "- ".repeat(n)), 40),
     (|n| format!("SELECT {}TRUE", "NOT ".repeat(n)), 40),
@@ -207,6 +207,10 @@ const DEEP: [(Deep, usize); 21] = [
     (|n| numbered("SELECT count(*) FROM t", n, " JOIN t AS t# USING (id)", ""), 20),
     (|n| format!("SELECT count(*) FROM {}t{}", "(SELECT * FROM ".repeat(n), ") AS x".repeat(n)), 10),
     (|n| numbered("WITH ", n, "x# AS (SELECT 1), ", "y AS (SELECT 1) SELECT count(*) FROM y"), 20),
+    (|n| format!("SELECT {}TRUE{}", "(".repeat(n), ", 1) < (TRUE, 1)".repeat(n)), 5),
+    (|n| format!("SELECT {}TRUE{}", "(1, 1) NOT IN (SELECT 1, 1 WHERE ".repeat(n), ")".repeat(n)), 4),
+    (|n| format!("SELECT {}TRUE{}", "(1, 1) = (SELECT 1, 1 WHERE ".repeat(n), ")".repeat(n)), 4),
+    (|n| format!("SELECT 1{}", "::REGCLASS".repeat(n)), 5),
     (|n| format!("EXPLAIN SELECT * FROM t WHERE {}id = 1{}", "(".repeat(n), ")".repeat(n)), 20),
 ];
 

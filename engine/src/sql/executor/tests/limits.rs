@@ -63,7 +63,7 @@ fn state(result: Result<impl Sized, Failure>) -> SqlState {
     }
 }
 
-const TIGHT: Settings = Settings { memory: 20_000, temporary: 1 << 30, steps: u64::MAX };
+const TIGHT: Settings = Settings { memory: 20_000, temporary: 1 << 30, ..Settings::UNLIMITED };
 
 #[test]
 fn memory_is_limited() {

@@ -170,7 +170,7 @@ fn expressions_give_what_they_mean() {
         (Expr::Binary(Binary::Equal, constant(1.into()), constant(Value::Float(1.0))), Some(true)),
         (
             Expr::Binary(Binary::NotEqual, constant(Value::Float(f64::NAN)), constant(Value::Float(f64::NAN))),
-            Some(true),
+            Some(false),
         ),
         (Expr::In { expr: constant(1.into()), list: vec![], negated: false }, Some(false)),
         (Expr::In { expr: null(), list: vec![integer(1)], negated: false }, None),
