@@ -12,6 +12,23 @@ mod slt;
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
+/// Takes remarks from lines that say for which database a record is, where the SQLite project has them and the
+/// sqllogictest crate knows none. What is left out for PostgreSQL because it wants AS before an alias is not left out.
+fn without_remarks(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    for line in text.lines() {
+        if line.starts_with("skipif") || line.starts_with("onlyif") {
+            let (condition, remark) = line.split_once('#').unwrap_or((line, ""));
+            let is_meant = !(condition.trim_end() == "skipif postgresql" && remark.contains("requires AS"));
+            plain.push_str(if is_meant { condition.trim_end() } else { "#" });
+        } else {
+            plain.push_str(line);
+        }
+        plain.push('\n');
+    }
+    plain
+}
+
 fn main() -> ExitCode {
     let (flags, files): (Vec<String>, Vec<String>) = std::env::args().skip(1).partition(|arg| arg.starts_with("--"));
     let verbose = flags.iter().any(|flag| flag == "--verbose");
@@ -29,7 +46,7 @@ fn main() -> ExitCode {
                 return ExitCode::from(2);
             }
         };
-        let report = slt::run(&text);
+        let report = slt::run(&without_remarks(&text));
         println!("{file}: {} passed, {} failed, {} left out", report.passed, report.failures.len(), report.skipped);
         if report.passed + report.skipped + report.failures.len() == 0 {
             println!("{file} has no records");

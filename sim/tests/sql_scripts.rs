@@ -4,6 +4,7 @@
 
 use scenarios::{ClientProgram, Operation, Overrides, Scenario, Step, WorkloadKind};
 use sim::verdict::Verdict;
+use sqllogictest::{DefaultColumnType, Record};
 
 /// How many universes each script is run in.
 const SEEDS: u64 = 6;
@@ -37,15 +38,12 @@ const SCRIPTS: [(&str, &str); 16] = scripts![
 
 /// The statements of a script, without what they should give.
 fn statements(script: &str) -> Vec<String> {
-    let mut statements = Vec::new();
-    for record in script.split("\n\n") {
-        let mut lines = record.lines().skip_while(|line| line.starts_with('#') || line.is_empty());
-        let Some(head) = lines.next() else { continue };
-        assert!(head.starts_with("statement ") || head.starts_with("query "), "a record begins with {head:?}");
-        let sql: Vec<&str> = lines.take_while(|line| *line != "----").collect();
-        statements.extend(separated(&sql.join("\n")));
-    }
-    statements
+    let records = sqllogictest::parse::<DefaultColumnType>(script).expect("the engine's tests run it");
+    let sql = records.into_iter().filter_map(|record| match record {
+        Record::Statement { sql, .. } | Record::Query { sql, .. } => Some(sql),
+        _ => None,
+    });
+    sql.flat_map(|sql| separated(&sql)).collect()
 }
 
 /// The statements of a text, which semicolons separate.

@@ -1,10 +1,10 @@
-//! Reads and runs sqllogictest files as the SQLite project writes them.
+//! Runs scripts of records, which the `sqllogictest` crate reads.
 //!
-//! A file is records between empty lines: `statement ok` or `statement error`, then SQL; and `query TYPES SORT LABEL`, SQL,
-//! `----`, and the values, one a line, or several in a line between tabs or two spaces, or how many there are and their MD5.
-//! `skipif` and `onlyif` before a record name databases, `hash-threshold` and comments are passed over, `halt` ends the
-//! file. Beyond what SQLite has, `statement error CODE` and `query error CODE` ask for an SQLSTATE, `statement count N` for a
-//! number of rows, and `session NAME` lets another session run what follows.
+//! Its runner does not run them: how a value is shown depends on the type that a record wants for its column, as the SQLite
+//! project has it, and that runner's databases are not told it.
+//!
+//! Results stand one value a line, or a row a line with tabs or two spaces between its values, or as how many values there
+//! are and their MD5.
 
 use std::collections::BTreeMap;
 
@@ -12,6 +12,8 @@ use engine::database::{Database, Session};
 use engine::sql::types::Value;
 use engine::sql::{Failure, Output};
 use engine::storage::Memory;
+use md5::{Digest, Md5};
+use sqllogictest::parser::{Condition, Connection, ExpectedError, QueryExpect, Record, SortMode, StatementExpect};
 
 /// What became of the records of a file.
 #[derive(Default)]
@@ -27,7 +29,7 @@ pub struct Report {
 /// A record that did something else than it should.
 pub struct Mismatch {
     /// Where it starts.
-    pub line: usize,
+    pub line: u32,
     /// Its SQL.
     pub sql: String,
     /// What was wrong, in words that are the same for the same cause.
@@ -36,141 +38,134 @@ pub struct Mismatch {
     pub detail: String,
 }
 
-/// How results are ordered before they are compared.
-#[derive(Clone, Copy, PartialEq)]
-enum Sort {
-    No,
-    Rows,
-    Values,
+impl Mismatch {
+    fn new(line: u32, sql: &str, (cause, detail): Wrong) -> Self {
+        Self { line, sql: sql.to_string(), cause, detail }
+    }
 }
 
-enum Expect {
-    Ok,
-    Count(u64),
-    Error(Option<String>),
-    Rows { types: String, sort: Sort, label: Option<String>, values: Vec<String> },
+/// A cause and the detail.
+type Wrong = (String, String);
+
+/// The type that a record wants for a column: `I`, `R` or `T`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Kind(char);
+
+impl sqllogictest::ColumnType for Kind {
+    fn from_char(kind: char) -> Option<Self> {
+        matches!(kind, 'I' | 'R' | 'T').then_some(Self(kind))
+    }
+
+    fn to_char(&self) -> char {
+        self.0
+    }
 }
 
-struct Record {
-    line: usize,
-    sql: String,
-    expect: Expect,
-}
-
-/// Whether a record is left out, by what is said before it. The engine has its own name, and no file knows it. What files
-/// say of PostgreSQL is true of it as well, but for the AS that PostgreSQL wants before an alias.
-fn is_skipped(directive: &str) -> bool {
-    let (directive, reason) = directive.split_once('#').unwrap_or((directive, ""));
-    let mut words = directive.split_whitespace();
-    match (words.next(), words.next()) {
-        (Some("onlyif"), name) => name != Some("orrery"),
-        (Some("skipif"), Some("postgresql")) => !reason.contains("requires AS"),
-        (Some("skipif"), name) => name == Some("orrery"),
-        _ => false,
+/// Whether a record is left out. Files know PostgreSQL, whose SQL is the engine's, and not the engine.
+fn is_skipped(condition: &Condition) -> bool {
+    match condition {
+        Condition::OnlyIf { label } => label != "orrery",
+        Condition::SkipIf { label } => matches!(label.as_str(), "orrery" | "postgresql"),
     }
 }
 
 /// Runs a file on an empty database.
 pub fn run(text: &str) -> Report {
+    let mut report = Report::default();
+    let records = match sqllogictest::parse::<Kind>(text) {
+        Ok(records) => records,
+        Err(error) => {
+            let wrong = ("no sqllogictest file".into(), error.kind().to_string());
+            report.failures.push(Mismatch::new(error.location().line(), "", wrong));
+            return report;
+        }
+    };
     let database = Database::in_memory();
     let mut sessions: BTreeMap<String, Session<Memory>> = BTreeMap::new();
-    let mut session = String::new();
     let mut labels: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    let mut report = Report::default();
-    let mut lines = text.lines().enumerate().map(|(number, line)| (number + 1, line)).peekable();
+    // What was said before a record that has no conditions of its own.
     let mut skip = false;
-    while let Some((number, line)) = lines.next() {
-        let line = line.trim_end();
-        if line.is_empty() || line.starts_with('#') || line.starts_with("hash-threshold") {
-            continue;
-        }
-        if line.starts_with("skipif") || line.starts_with("onlyif") {
-            skip |= is_skipped(line);
-            continue;
-        }
-        if line.starts_with("halt") {
-            if !skip {
-                break;
+    for record in records {
+        let (loc, conditions, connection, sql, expected) = match record {
+            Record::Statement { loc, conditions, connection, sql, expected, .. } => {
+                (loc, conditions, connection, sql, Expected::of_statement(expected))
             }
-            skip = false;
-            continue;
-        }
-        if let Some(name) = line.strip_prefix("session").filter(|name| name.is_empty() || name.starts_with(' ')) {
-            session = name.trim().to_string();
-            continue;
-        }
-        let mut sql = Vec::new();
-        let mut expected = Vec::new();
-        let mut in_values = false;
-        while let Some((_, line)) = lines.next_if(|(_, line)| !line.trim_end().is_empty()) {
-            if !in_values && line.trim_end() == "----" {
-                in_values = true;
-            } else if in_values {
-                expected.push(line.trim_end().to_string());
-            } else {
-                sql.push(line);
+            Record::Query { loc, conditions, connection, sql, expected, .. } => {
+                (loc, conditions, connection, sql, Expected::of_query(expected))
             }
-        }
-        if std::mem::take(&mut skip) {
-            report.skipped += 1;
-            continue;
-        }
-        let record = match parse(number, line, sql.join("\n"), expected) {
-            Ok(record) => record,
-            Err(cause) => {
-                let detail = cause.clone();
-                report.failures.push(Mismatch { line: number, sql: line.to_string(), cause, detail });
+            Record::Halt { .. } if std::mem::take(&mut skip) => continue,
+            Record::Halt { .. } => break,
+            Record::Condition(condition) => {
+                skip |= is_skipped(&condition);
+                continue;
+            }
+            Record::Connection(_) | Record::Comment(_) | Record::Newline | Record::HashThreshold { .. } => continue,
+            other => {
+                let wrong = ("no record of SQL".into(), other.to_string());
+                report.failures.push(Mismatch::new(0, "", wrong));
                 continue;
             }
         };
-        let session = sessions.entry(session.clone()).or_insert_with(|| database.session());
-        match check(&record, session, &mut labels) {
+        skip = false;
+        if conditions.iter().any(is_skipped) {
+            report.skipped += 1;
+            continue;
+        }
+        let name = match connection {
+            Connection::Default => String::new(),
+            Connection::Named(name) => name,
+        };
+        let session = sessions.entry(name).or_insert_with(|| database.session());
+        match check(&sql, &expected, session, &mut labels) {
             Ok(()) => report.passed += 1,
-            Err((cause, detail)) => {
-                report.failures.push(Mismatch { line: record.line, sql: record.sql, cause, detail });
-            }
+            Err(wrong) => report.failures.push(Mismatch::new(loc.line(), &sql, wrong)),
         }
     }
     report
 }
 
-fn parse(line: usize, first: &str, sql: String, values: Vec<String>) -> Result<Record, String> {
-    let words: Vec<&str> = first.split('#').next().unwrap_or_default().split_whitespace().collect();
-    let expect = match words[..] {
-        ["statement", "ok"] => Expect::Ok,
-        ["statement", "count", count] => Expect::Count(count.parse().map_err(|_| format!("no count: {count}"))?),
-        ["statement" | "query", "error"] => Expect::Error(None),
-        ["statement" | "query", "error", code] => Expect::Error(Some(code.to_string())),
-        ["query", types, ref rest @ ..] => {
-            let sort = match rest.first() {
-                None | Some(&"nosort") => Sort::No,
-                Some(&"rowsort") => Sort::Rows,
-                Some(&"valuesort") => Sort::Values,
-                Some(other) => return Err(format!("no order: {other}")),
-            };
-            Expect::Rows { types: types.to_string(), sort, label: rest.get(1).map(ToString::to_string), values }
+/// What a record says of what it gives.
+enum Expected {
+    Ok,
+    Count(u64),
+    Error(ExpectedError),
+    Rows { kinds: Vec<Kind>, sort: Option<SortMode>, label: Option<String>, values: Vec<String> },
+}
+
+impl Expected {
+    fn of_statement(expected: StatementExpect) -> Self {
+        match expected {
+            StatementExpect::Ok => Self::Ok,
+            StatementExpect::Count(count) => Self::Count(count),
+            StatementExpect::Error(error) => Self::Error(error),
         }
-        _ => return Err(format!("no record: {first}")),
-    };
-    Ok(Record { line, sql, expect })
+    }
+
+    fn of_query(expected: QueryExpect<Kind>) -> Self {
+        match expected {
+            QueryExpect::Results { types, sort_mode, label, results, .. } => {
+                let values = results.iter().map(|line| line.trim_end().to_string()).collect();
+                Self::Rows { kinds: types, sort: sort_mode, label, values }
+            }
+            QueryExpect::Error(error) => Self::Error(error),
+        }
+    }
 }
 
 fn check(
-    record: &Record,
+    sql: &str,
+    expected: &Expected,
     session: &mut Session<Memory>,
     labels: &mut BTreeMap<String, Vec<String>>,
-) -> Result<(), (String, String)> {
-    let outputs = session.execute(&record.sql);
-    let outputs = match (outputs, &record.expect) {
-        (Err(Failure::Sql(error)), Expect::Error(code)) => {
-            return match code {
-                Some(code) if error.state.code() != code => {
-                    Err(("another error".into(), format!("wanted {code}, got {error}")))
-                }
-                _ => Ok(()),
-            };
+) -> Result<(), Wrong> {
+    let outputs = match (session.execute(sql), expected) {
+        (Err(Failure::Sql(error)), Expected::Error(wanted)) => {
+            if wanted.is_match(&error.to_string(), Some(error.state.code())) {
+                return Ok(());
+            }
+            return Err(("another error".into(), format!("wanted {wanted}, got {error}")));
         }
-        (Ok(_), Expect::Error(_)) => return Err(("no error".into(), "it should fail".into())),
+        (Ok(_), Expected::Error(_)) => return Err(("no error".into(), "it should fail".into())),
         (Err(failure), _) => {
             let cause = match &failure {
                 Failure::Sql(error) => format!("error {}", error.state.code()),
@@ -181,55 +176,57 @@ fn check(
         (Ok(outputs), _) => outputs,
     };
     let Some(output) = outputs.last() else { return Err(("nothing".into(), "there is no statement".into())) };
-    match (&record.expect, output) {
-        (Expect::Count(wanted), Output::Insert { count } | Output::Update { count } | Output::Delete { count }) => {
+    match (expected, output) {
+        (Expected::Count(wanted), Output::Insert { count } | Output::Update { count } | Output::Delete { count }) => {
             if count == wanted {
                 Ok(())
             } else {
                 Err(("another count".into(), format!("wanted {wanted} rows, got {count}")))
             }
         }
-        (Expect::Rows { types, sort, label, values }, Output::Select { rows, .. } | Output::Returning { rows, .. }) => {
-            let got = results(rows, types, *sort)?;
+        (
+            Expected::Rows { kinds, sort, label, values },
+            Output::Select { rows, .. } | Output::Returning { rows, .. },
+        ) => {
+            let got = results(rows, kinds, sort.unwrap_or(SortMode::NoSort))?;
             if let Some(label) = label {
                 let before = labels.entry(label.clone()).or_insert_with(|| got.clone());
                 if *before != got {
                     return Err(("label".into(), format!("it differs from the results of {label}")));
                 }
             }
-            compare(&got, values, types.len())
+            compare(&got, values, kinds.len())
         }
-        (Expect::Rows { types, values, .. }, Output::Explain { text }) => {
+        (Expected::Rows { kinds, values, .. }, Output::Explain { text }) => {
             let got: Vec<String> = text.lines().map(|line| line.trim_end().to_string()).collect();
-            compare(&got, values, types.len())
+            compare(&got, values, kinds.len())
         }
-        (Expect::Ok, _) => Ok(()),
+        (Expected::Ok, _) => Ok(()),
         _ => Err(("another kind of output".into(), format!("{output:?}"))),
     }
 }
 
 /// The values of rows as text, in order.
-fn results(rows: &[Vec<Value>], types: &str, sort: Sort) -> Result<Vec<String>, (String, String)> {
-    let types: Vec<char> = types.chars().collect();
+fn results(rows: &[Vec<Value>], kinds: &[Kind], sort: SortMode) -> Result<Vec<String>, Wrong> {
     let mut texts: Vec<Vec<String>> = Vec::with_capacity(rows.len());
     for row in rows {
-        if row.len() != types.len() {
-            return Err(("columns".into(), format!("{} columns instead of {}", row.len(), types.len())));
+        if row.len() != kinds.len() {
+            return Err(("columns".into(), format!("{} columns instead of {}", row.len(), kinds.len())));
         }
-        texts.push(row.iter().zip(&types).map(|(value, kind)| show(value, *kind)).collect());
+        texts.push(row.iter().zip(kinds).map(|(value, kind)| show(value, *kind)).collect());
     }
-    if sort == Sort::Rows {
+    if sort == SortMode::RowSort {
         texts.sort();
     }
     let mut values: Vec<String> = texts.into_iter().flatten().collect();
-    if sort == Sort::Values {
+    if sort == SortMode::ValueSort {
         values.sort();
     }
     Ok(values)
 }
 
 /// A value as SQLite's runner shows it for a column of a type.
-fn show(value: &Value, kind: char) -> String {
+fn show(value: &Value, Kind(kind): Kind) -> String {
     match (value, kind) {
         (Value::Null, _) => "NULL".into(),
         (Value::Boolean(b), 'I') => u8::from(*b).to_string(),
@@ -249,16 +246,16 @@ fn show(value: &Value, kind: char) -> String {
     }
 }
 
-fn compare(got: &[String], wanted: &[String], width: usize) -> Result<(), (String, String)> {
+fn compare(got: &[String], wanted: &[String], width: usize) -> Result<(), Wrong> {
     if let [line] = wanted
         && let Some((count, hash)) = line.split_once(" values hashing to ")
     {
-        let mut text = String::new();
+        let mut digest = Md5::new();
         for value in got {
-            text.push_str(value);
-            text.push('\n');
+            digest.update(value);
+            digest.update("\n");
         }
-        let found = md5(text.as_bytes());
+        let found = format!("{:x}", digest.finalize());
         if count.trim().parse() == Ok(got.len()) && hash.trim() == found {
             return Ok(());
         }
@@ -278,40 +275,4 @@ fn compare(got: &[String], wanted: &[String], width: usize) -> Result<(), (Strin
         return Ok(());
     }
     Err(("another result".into(), format!("wanted {wanted:?}, got {got:?}")))
-}
-
-/// The MD5 digest of RFC 1321, in hexadecimal.
-fn md5(data: &[u8]) -> String {
-    const SHIFTS: [[u32; 4]; 4] = [[7, 12, 17, 22], [5, 9, 14, 20], [4, 11, 16, 23], [6, 10, 15, 21]];
-    let constant = |step: usize| ((step as f64 + 1.0).sin().abs() * 4_294_967_296.0) as u32;
-    let mut message = data.to_vec();
-    message.push(0x80);
-    while message.len() % 64 != 56 {
-        message.push(0);
-    }
-    message.extend_from_slice(&(data.len() as u64 * 8).to_le_bytes());
-    let mut state = [0x6745_2301u32, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476];
-    for block in message.chunks_exact(64) {
-        let word = |position: usize| {
-            let bytes = &block[4 * position..4 * position + 4];
-            u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])
-        };
-        let [mut a, mut b, mut c, mut d] = state;
-        for step in 0..64 {
-            let (mixed, position) = match step / 16 {
-                0 => ((b & c) | (!b & d), step),
-                1 => ((d & b) | (!d & c), (5 * step + 1) % 16),
-                2 => (b ^ c ^ d, (3 * step + 5) % 16),
-                _ => (c ^ (b | !d), (7 * step) % 16),
-            };
-            let sum = a.wrapping_add(mixed).wrapping_add(constant(step)).wrapping_add(word(position));
-            (a, d, c) = (d, c, b);
-            b = b.wrapping_add(sum.rotate_left(SHIFTS[step / 16][step % 4]));
-        }
-        for (total, value) in state.iter_mut().zip([a, b, c, d]) {
-            *total = total.wrapping_add(value);
-        }
-    }
-    let digits: Vec<String> = state.iter().map(|word| format!("{:08x}", word.swap_bytes())).collect();
-    digits.concat()
 }
