@@ -4,6 +4,8 @@
 //! Rows that are equal are in the same partition, so the partitions are joined one after the other. One whose right side
 //! does not fit, because it is large or because many rows have one key, is joined in parts: for each part of the right
 //! rows all left rows are read, and which of these have had a partner is remembered until the last part.
+//!
+//! Rows whose keys cannot be computed are kept apart as well, to be compared with all rows of the other side.
 
 use std::rc::Rc;
 
@@ -13,6 +15,7 @@ use super::batch::{BATCH, Batch};
 use super::context::Memory;
 use super::evaluate::Env;
 use super::hash_join::{Condition, Probe, Table};
+use super::join::Shape;
 use super::spill::{File, Reader, Writer};
 
 /// How many partitions there are.
@@ -25,6 +28,9 @@ pub(super) struct Partitions<'a> {
     writers: Vec<(Writer<'a>, Writer<'a>)>,
     /// The left and right files of the partitions that are left, the next one last.
     files: Vec<(Rc<File>, Rc<File>)>,
+    /// Left and right rows whose keys cannot be computed.
+    unknown: (Batch, Batch),
+    memory: Memory<'a>,
     current: Option<Current<'a>>,
 }
 
@@ -55,9 +61,10 @@ struct Part {
 }
 
 impl<'a> Partitions<'a> {
-    pub fn new(ctx: &'a Context<'a>, keys: usize) -> Result<Self, Failure> {
+    pub fn new(ctx: &'a Context<'a>, keys: usize, shape: Shape) -> Result<Self, Failure> {
         let writers = (0..COUNT).map(|_| Ok((Writer::new(ctx)?, Writer::new(ctx)?))).collect::<Result<_, Failure>>()?;
-        Ok(Self { ctx, keys, writers, files: Vec::new(), current: None })
+        let unknown = (Batch::new(shape.left), Batch::new(shape.right));
+        Ok(Self { ctx, keys, writers, files: Vec::new(), unknown, memory: Memory::new(ctx), current: None })
     }
 
     /// The partition of a hash. The table looks at other bits.
@@ -69,8 +76,14 @@ impl<'a> Partitions<'a> {
     pub fn add_right(&mut self, batch: &Batch, condition: &mut Condition<'_>, env: Env<'_>) -> Result<(), Failure> {
         self.ctx.step(batch.len())?;
         for row in batch.iter() {
-            let key = condition.right.of(row, env)?;
-            if key.is_comparable() || condition.shape.gives_lone_right() {
+            let keeps = condition.keeps_right();
+            let Some(key) = condition.right.of_any(row, env)? else {
+                self.memory.must_take(size_of_val(row))?;
+                self.unknown.1.push(row);
+                self.writers[0].1.write_row(row)?;
+                continue;
+            };
+            if key.is_comparable() || keeps {
                 self.writers[Self::of(key.hash())].1.write_row(row)?;
             }
         }
@@ -81,7 +94,15 @@ impl<'a> Partitions<'a> {
     pub fn add_left(&mut self, batch: &Batch, condition: &mut Condition<'_>, env: Env<'_>) -> Result<(), Failure> {
         self.ctx.step(batch.len())?;
         for row in batch.iter() {
-            let key = condition.left.of(row, env)?;
+            for right in self.unknown.1.iter() {
+                condition.fail(row, right, env)?;
+            }
+            let Some(key) = condition.left.of_any(row, env)? else {
+                self.memory.must_take(size_of_val(row))?;
+                self.unknown.0.push(row);
+                self.writers[0].0.write_row(row)?;
+                continue;
+            };
             if key.is_comparable() || condition.shape.gives_lone_left() {
                 self.writers[Self::of(key.hash())].0.write_row(row)?;
             }
@@ -90,9 +111,24 @@ impl<'a> Partitions<'a> {
     }
 
     /// Says that all rows have been added.
-    pub fn seal(&mut self) -> Result<(), Failure> {
+    pub fn seal(&mut self, condition: &Condition<'_>, env: Env<'_>) -> Result<(), Failure> {
         for (left, right) in self.writers.drain(..).rev() {
             self.files.push((Rc::new(left.finish()?), Rc::new(right.finish()?)));
+        }
+        if self.unknown.0.is_empty() {
+            return Ok(());
+        }
+        for (_, right) in &self.files {
+            let mut reader = Reader::new(Rc::clone(right));
+            let mut rows = Batch::new(condition.shape.right);
+            while reader.read_rows(&mut rows, BATCH)? {
+                let batch = std::mem::replace(&mut rows, Batch::new(condition.shape.right));
+                for left in self.unknown.0.iter() {
+                    for right in batch.iter() {
+                        condition.fail(left, right, env)?;
+                    }
+                }
+            }
         }
         Ok(())
     }

@@ -8,7 +8,7 @@ use super::super::types::Value;
 use super::arithmetic::same;
 use super::evaluate::{Env, Tuple};
 use crate::sql::algebra::Expr;
-use crate::sql::error::Failure;
+use crate::sql::error::{Failure, SqlState};
 
 /// Mixes a number into a hash: the two halves of a product with an odd number.
 #[inline]
@@ -94,6 +94,27 @@ impl<'a> Keys<'a> {
         }
         Ok(Key { values: computed, columns: &self.columns })
     }
+
+    /// As [`Keys::of`], with `None` for a key that cannot be computed, as a sum that is out of range.
+    pub fn of_any<'r>(&'r mut self, row: &'r [Value], env: Env<'_>) -> Result<Option<Key<'r>>, Failure> {
+        match self.of(row, env) {
+            Ok(key) => Ok(Some(key)),
+            Err(failure) if is_of_values(&failure) => Ok(None),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// Whether the keys are more than columns.
+    pub fn are_computed(&self) -> bool {
+        self.computed.is_some()
+    }
+}
+
+/// Whether an error says something of the values, and nothing of limits or the store.
+fn is_of_values(failure: &Failure) -> bool {
+    use SqlState as State;
+    matches!(failure, Failure::Sql(error)
+        if ![State::QUERY_CANCELED, State::OUT_OF_MEMORY, State::INTERNAL_ERROR].contains(&error.state))
 }
 
 /// A key: some columns of some values.

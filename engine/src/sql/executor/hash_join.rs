@@ -1,7 +1,11 @@
 //! Hash join: the right side in a hash table, the left side looked up in it row by row.
 //!
 //! The rows come out in the order of a nested loop: by the left row, then by the right one; right rows without a partner
-//! last. When the right side does not fit in memory, both sides go to partitions ([`super::grace`]).
+//! last. A key that cannot be computed (a sum out of range) equals nothing; but it is an error in a nested loop, as soon as
+//! there is a row on the other side that the rest of the condition does not exclude before. So its row is compared with all
+//! rows of the other side by the whole condition, which ends in that error or in nothing.
+//!
+//! When the right side does not fit in memory, both sides go to partitions ([`super::grace`]).
 
 use super::super::algebra::{self, Expr};
 use super::super::error::Failure;
@@ -10,12 +14,14 @@ use super::batch::{BATCH, Batch};
 use super::context::Memory;
 use super::evaluate::{Env, Tuple};
 use super::grace::Partitions;
-use super::hash::{KeyTable, Keys};
+use super::hash::{Key, KeyTable, Keys};
 use super::join::Shape;
 use super::{Boxed, Context, Operator, Outer};
 
 /// No row.
 const NONE: u32 = u32::MAX;
+/// No row, since the key cannot be computed.
+const UNKNOWN: u32 = u32::MAX - 1;
 
 /// What a hash join is about, apart from the rows.
 pub(super) struct Condition<'a> {
@@ -23,7 +29,25 @@ pub(super) struct Condition<'a> {
     pub shape: Shape,
     pub left: Keys<'a>,
     pub right: Keys<'a>,
+    /// What must hold besides equal keys.
     pub residual: Option<&'a Expr>,
+    /// The whole condition.
+    pub on: Option<&'a Expr>,
+}
+
+impl Condition<'_> {
+    /// Whether right rows are kept that equal nothing: they come out, or a left key may be an error with them.
+    pub fn keeps_right(&self) -> bool {
+        self.shape.gives_lone_right() || self.left.are_computed()
+    }
+
+    /// Compares a pair of which one key cannot be computed.
+    pub fn fail(&self, left: &[Value], right: &[Value], env: Env<'_>) -> Result<(), Failure> {
+        self.ctx.step(1)?;
+        let holds = env.holds(self.on, Tuple::pair(left, right))?;
+        assert!(!holds, "a condition is not true without its keys");
+        Ok(())
+    }
 }
 
 /// Right rows by their keys.
@@ -34,6 +58,8 @@ pub(super) struct Table {
     ends: Vec<(u32, u32)>,
     /// For each row the next one with the same key.
     following: Vec<u32>,
+    /// Rows whose keys cannot be computed.
+    unknown: Vec<u32>,
     /// Which rows have had a partner, where that matters.
     partnered: Vec<bool>,
 }
@@ -41,19 +67,24 @@ pub(super) struct Table {
 impl Table {
     pub fn new(condition: &Condition<'_>, keys: usize) -> Self {
         let rows = Batch::new(condition.shape.right);
-        Self { rows, keys: KeyTable::new(keys), ends: Vec::new(), following: Vec::new(), partnered: Vec::new() }
+        let (ends, following, unknown, partnered) = Default::default();
+        Self { rows, keys: KeyTable::new(keys), ends, following, unknown, partnered }
     }
 
     /// Adds rows, and says how many bytes they take. Rows that equal nothing are left out where they do not come out.
     pub fn add(&mut self, batch: Batch, condition: &mut Condition<'_>, env: Env<'_>) -> Result<usize, Failure> {
-        let lone = condition.shape.gives_lone_right();
+        let keeps = condition.keeps_right();
         let mut size = batch.size() + batch.len() * 8;
         let mut left_out = 0;
         for (nth, row) in batch.iter().enumerate() {
-            let key = condition.right.of(row, env)?;
             let number = (self.rows.len() + nth - left_out) as u32;
+            let Some(key) = condition.right.of_any(row, env)? else {
+                self.unknown.push(number);
+                self.following.push(NONE);
+                continue;
+            };
             if !key.is_comparable() {
-                if lone {
+                if keeps {
                     self.following.push(NONE);
                 } else {
                     left_out += 1;
@@ -76,13 +107,13 @@ impl Table {
             self.rows.append(batch);
         } else {
             for row in batch.iter() {
-                if condition.right.of(row, env)?.is_comparable() {
+                if condition.right.of_any(row, env)?.is_none_or(Key::is_comparable) {
                     self.rows.push(row);
                 }
             }
         }
         assert_eq!(self.following.len(), self.rows.len(), "each row has its place");
-        if lone {
+        if condition.shape.gives_lone_right() {
             self.partnered.resize(self.rows.len(), false);
         }
         Ok(size)
@@ -90,7 +121,7 @@ impl Table {
 
     /// The first right row with the key of a left row.
     fn first(&self, left: &[Value], condition: &mut Condition<'_>, env: Env<'_>) -> Result<u32, Failure> {
-        let key = condition.left.of(left, env)?;
+        let Some(key) = condition.left.of_any(left, env)? else { return Ok(UNKNOWN) };
         if !key.is_comparable() {
             return Ok(NONE);
         }
@@ -161,7 +192,17 @@ impl Probe {
                     self.next += 1;
                     continue;
                 }
-                (self.firsts[self.next], before)
+                for &right in &table.unknown {
+                    condition.fail(left, table.rows.row(right as usize), env)?;
+                }
+                let mut first = self.firsts[self.next];
+                if first == UNKNOWN {
+                    first = NONE;
+                    for right in table.rows.iter() {
+                        condition.fail(left, right, env)?;
+                    }
+                }
+                (first, before)
             };
             while at != NONE {
                 if out.len() >= want {
@@ -230,6 +271,7 @@ impl<'a> HashJoin<'a> {
             left: Keys::new(keys.iter().map(|(left, _)| left).collect()),
             right: Keys::new(keys.iter().map(|(_, right)| right).collect()),
             residual,
+            on: join.on.as_ref(),
         };
         let table = Box::new(Table::new(&condition, keys.len()));
         let state = State::Memory { table, probe: Probe::default(), left_done: false, lone: 0 };
@@ -253,7 +295,7 @@ impl<'a> HashJoin<'a> {
         if fits {
             return Ok(());
         }
-        let mut partitions = Partitions::new(ctx, self.keys)?;
+        let mut partitions = Partitions::new(ctx, self.keys, self.condition.shape)?;
         let rows = std::mem::take(&mut table.rows);
         **table = Table::new(&self.condition, self.keys);
         self.memory.clear();
@@ -266,7 +308,7 @@ impl<'a> HashJoin<'a> {
         while let Some(batch) = self.left.next(outer, BATCH)? {
             partitions.add_left(&batch, &mut self.condition, env)?;
         }
-        partitions.seal()?;
+        partitions.seal(&self.condition, env)?;
         self.state = State::Partitioned(Box::new(partitions));
         Ok(())
     }

@@ -28,7 +28,7 @@ impl Facts<'_> {
         if count > MOST {
             return self.far(join);
         }
-        if join.method == JoinMethod::Lateral || !is_free(&join) {
+        if !is_free(&join) {
             return self.pair(join);
         }
         let width = Node::width_of_join(join.kind, join.left.width(), join.right.width());
@@ -55,7 +55,7 @@ impl Facts<'_> {
     /// Takes a tree of joins apart. Gives the columns of its rows.
     fn flatten(&self, node: Node, graph: &mut Graph) -> Vec<usize> {
         let mut join = match node {
-            Node::Join(join) if join.method != JoinMethod::Lateral && is_free(&join) => *join,
+            Node::Join(join) if is_free(&join) => *join,
             node => return self.relation(node, JoinKind::Inner, graph),
         };
         let left = self.flatten(join.left, graph);
@@ -291,7 +291,9 @@ impl Facts<'_> {
             let in_order = order(&join.left).is_by(&by(keys.iter().map(|(a, _)| a).collect()))
                 && order(&join.right).is_by(&by(keys.iter().map(|(_, b)| b).collect()));
             let (left, right) = (self.estimate(&join.left).rows, self.estimate(&join.right).rows);
-            let merge = in_order && (left + right) * weight::MERGE < left * weight::PROBE + right * weight::BUILD;
+            let total = !keys.iter().any(|(a, b)| can_fail(a) || can_fail(b));
+            let merge =
+                total && in_order && (left + right) * weight::MERGE < left * weight::PROBE + right * weight::BUILD;
             join.method = match method {
                 JoinMethod::Hash { keys, residual } if merge => JoinMethod::Merge { keys, residual },
                 method => method,
@@ -322,7 +324,7 @@ impl Facts<'_> {
         let on = parts(join.on.take());
         let (left, right) = (self.estimate(&join.left), self.estimate(&join.right));
         let plain = left.cost + right.cost;
-        let keyed = on.iter().any(|condition| keys_of(condition, left_width).is_some());
+        let keyed = has_keys(&on, left_width, false) || has_keys(&on, left_width, true);
         let mut least = plain + left.rows * right.rows * weight::PAIR;
         let hash = plain + left.rows * weight::PROBE + right.rows * weight::BUILD;
         if keyed {
@@ -350,10 +352,16 @@ impl Facts<'_> {
     }
 }
 
-/// Whether a join can be done in another order with those next to it.
+/// Whether a join can be done in another order with those next to it. One whose only keys can fail stays as it is: in its
+/// place, its condition is evaluated for the rows for which it would be in a nested loop.
 fn is_free(join: &Join) -> bool {
+    let left_width = join.left.width();
     match join.kind {
-        JoinKind::Inner => true,
+        _ if join.method == JoinMethod::Lateral => false,
+        JoinKind::Inner => {
+            let on = parts(join.on.clone());
+            has_keys(&on, left_width, false) || !has_keys(&on, left_width, true)
+        }
         JoinKind::Semi | JoinKind::Anti => !parts(join.on.clone()).iter().any(can_fail),
         _ => false,
     }
@@ -362,7 +370,7 @@ fn is_free(join: &Join) -> bool {
 /// How many relations there are in a tree of joins.
 fn count(join: &Join) -> usize {
     let side = |node: &Node| match node {
-        Node::Join(join) if join.method != JoinMethod::Lateral && is_free(join) => count(join),
+        Node::Join(join) if is_free(join) => count(join),
         _ => 1,
     };
     side(&join.left) + if join.kind == JoinKind::Inner { side(&join.right) } else { 1 }
@@ -397,8 +405,9 @@ fn layout(kind: JoinKind, left: Vec<usize>, right: Vec<usize>) -> Vec<usize> {
 /// The keys among conditions, and the hash join by them, if there are any and it is wanted.
 fn methods(on: &[Expr], left_width: usize, wanted: bool) -> (Vec<(Expr, Expr)>, Option<JoinMethod>) {
     let (mut keys, mut residual) = (Vec::new(), Vec::new());
+    let fallible = !has_keys(on, left_width, false);
     for condition in on {
-        match keys_of(condition, left_width).filter(|_| wanted) {
+        match keys_of(condition, left_width, fallible).filter(|_| wanted) {
             Some(pair) => keys.push(pair),
             None => residual.push(condition.clone()),
         }
@@ -407,10 +416,20 @@ fn methods(on: &[Expr], left_width: usize, wanted: bool) -> (Vec<(Expr, Expr)>, 
     (keys, method)
 }
 
-/// The expressions over the left and over the right row whose equality a condition is.
-fn keys_of(condition: &Expr, left_width: usize) -> Option<(Expr, Expr)> {
+/// Whether there are keys among conditions: that cannot fail, or that can.
+fn has_keys(on: &[Expr], left_width: usize, fallible: bool) -> bool {
+    on.iter().any(|condition| keys_of(condition, left_width, fallible).is_some())
+}
+
+/// The expressions over the left and over the right row whose equality a condition is, if it cannot fail, or can.
+fn keys_of(condition: &Expr, left_width: usize, fallible: bool) -> Option<(Expr, Expr)> {
     let Expr::Binary(Binary::Equal, a, b) = condition else { return None };
-    if can_fail(condition) {
+    if can_fail(condition) != fallible {
+        return None;
+    }
+    let mut has_query = false;
+    condition.walk(0, &mut |_, expr| has_query |= matches!(expr, Expr::Subquery(_)));
+    if has_query {
         return None;
     }
     let sides = |expr: &Expr| {

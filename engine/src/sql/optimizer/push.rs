@@ -206,8 +206,13 @@ fn join(mut join: Join, mut conditions: Vec<Expr>) -> Node {
         JoinKind::Right => (false, true),
         JoinKind::Full => (false, false),
     };
+    // What follows the join's own conditions may join them, which is for the same pairs.
+    let mut last = Vec::new();
     for condition in conditions {
         match side(&condition, left_width) {
+            Side::Both if join.kind == JoinKind::Inner && !lateral && above.is_empty() && can_fail(&condition) => {
+                last.push(condition);
+            }
             _ if can_fail(&condition) => above.push(condition),
             Side::Left if to_left => left.push(condition),
             Side::Right if to_right => right.push(of_right(condition, left_width, lateral)),
@@ -240,6 +245,7 @@ fn join(mut join: Join, mut conditions: Vec<Expr>) -> Node {
         }
     }
     pairs.append(&mut fallible);
+    pairs.append(&mut last);
     join.left = push(join.left, left);
     join.right = push(join.right, right);
     let Some(on) = consistent(pairs) else { return without_pairs(join, above) };
