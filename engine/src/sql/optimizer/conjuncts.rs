@@ -26,9 +26,21 @@ pub(super) fn parts(condition: Option<Expr>) -> Vec<Expr> {
     parts
 }
 
+/// How many conditions are put together one after the other. More are in groups, so that they are not as deep as there are
+/// many.
+const GROUP: usize = 16;
+
 /// Puts conditions together, the first one first.
-pub(super) fn all(conditions: Vec<Expr>) -> Option<Expr> {
-    conditions.into_iter().reduce(|a, b| Expr::Binary(Binary::And, Box::new(a), Box::new(b)))
+pub(super) fn all(mut conditions: Vec<Expr>) -> Option<Expr> {
+    while conditions.len() > GROUP {
+        let mut rest = conditions.into_iter();
+        conditions = std::iter::from_fn(|| chain(rest.by_ref().take(GROUP))).collect();
+    }
+    chain(conditions.into_iter())
+}
+
+fn chain(conditions: impl Iterator<Item = Expr>) -> Option<Expr> {
+    conditions.reduce(|a, b| Expr::Binary(Binary::And, Box::new(a), Box::new(b)))
 }
 
 /// The rows of a plan for which conditions hold.

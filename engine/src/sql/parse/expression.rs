@@ -7,6 +7,7 @@ use super::super::ast::{Call, Expr};
 use super::super::error::{Error, SqlState};
 use super::super::types::Value;
 use super::ddl::data_type;
+use super::depth::balanced;
 use super::statement::{self, name};
 use super::{Result, place_of, query, refuse, row, system};
 
@@ -70,6 +71,9 @@ pub(super) fn convert(expr: ast::Expr) -> Result<Expr> {
         }
         ast::Expr::Between { expr, negated, low, high } => {
             Expr::Between { expr: boxed(*expr)?, low: boxed(*low)?, high: boxed(*high)?, negated }
+        }
+        ast::Expr::BinaryOp { left, op: op @ (ast::BinaryOperator::And | ast::BinaryOperator::Or), right } => {
+            chain(&op, *left, *right, convert)?
         }
         ast::Expr::BinaryOp { left, op, right } if regular(&op).is_some() => matches(*left, &op, *right)?,
         ast::Expr::BinaryOp { left, op, right } if row::is_row(&left) || row::is_row(&right) => {
@@ -195,6 +199,29 @@ pub(super) fn convert(expr: ast::Expr) -> Result<Expr> {
     })
 }
 
+/// A chain of AND or OR, which the parser has grouped to the left.
+fn chain(
+    op: &ast::BinaryOperator,
+    left: ast::Expr,
+    right: ast::Expr,
+    convert: impl FnMut(ast::Expr) -> Result<Expr>,
+) -> Result<Expr> {
+    let mut operands = vec![right];
+    let mut rest = left;
+    loop {
+        match rest {
+            ast::Expr::BinaryOp { left, op: before, right } if before == *op => {
+                operands.push(*right);
+                rest = *left;
+            }
+            first => break operands.push(first),
+        }
+    }
+    let operands = operands.into_iter().rev().map(convert).collect::<Result<_>>()?;
+    let op = binary(op)?;
+    Ok(balanced(operands, |a, b| Expr::Binary(op, Box::new(a), Box::new(b))))
+}
+
 fn row_columns(expr: ast::Expr) -> Vec<ast::Expr> {
     row::columns(expr).expect("the caller has seen to it")
 }
@@ -203,9 +230,7 @@ fn row_columns(expr: ast::Expr) -> Vec<ast::Expr> {
 pub(super) fn condition(expr: ast::Expr) -> Result<Expr> {
     match expr {
         ast::Expr::Nested(expr) => condition(*expr),
-        ast::Expr::BinaryOp { left, op: ast::BinaryOperator::And, right } => {
-            Ok(Expr::Binary(Binary::And, Box::new(condition(*left)?), Box::new(condition(*right)?)))
-        }
+        ast::Expr::BinaryOp { left, op: op @ ast::BinaryOperator::And, right } => chain(&op, *left, *right, condition),
         ast::Expr::InSubquery { expr, subquery, negated: false } if row::is_row(&expr) => {
             row::in_query(row_columns(*expr), *subquery, false, true)
         }

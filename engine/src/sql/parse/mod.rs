@@ -4,6 +4,7 @@
 //! every clause that is parsed is either used or refused, never ignored.
 
 mod ddl;
+mod depth;
 mod dml;
 mod expression;
 mod nested;
@@ -396,7 +397,7 @@ fn tokens(sql: &str, limits: Limits) -> Result<Vec<TokenWithSpan>> {
         .map_err(|error| syntax(error.message, position(error.location)))?;
     check_numbers(&tokens)?;
     let mut tokens = nested::disambiguate(tokens);
-    check_depth(&tokens, limits.depth.min(MAX_DEPTH))?;
+    depth::check(&tokens, limits.depth.min(MAX_DEPTH))?;
     number_parameters(&mut tokens)?;
     Ok(tokens)
 }
@@ -426,35 +427,6 @@ fn check_numbers(tokens: &[TokenWithSpan]) -> Result<()> {
         if let (Token::Number(digits, _), Token::Word(word)) = (&pair[0].token, &pair[1].token) {
             let message = format!("the number {digits} is followed by {word} without a space");
             return Err(syntax(message, position_of(&pair[0])));
-        }
-    }
-    Ok(())
-}
-
-/// Refuses expressions so deep that walking them could exhaust the stack. The parser builds chains like `1 + 1 + 1 ...`
-/// without recursion, so its own limit does not bound them.
-fn check_depth(tokens: &[TokenWithSpan], most: usize) -> Result<()> {
-    // How deep the present item is at each level of parentheses, the levels around it included.
-    let mut levels = vec![0usize];
-    for token in tokens {
-        let level = levels.len() - 1;
-        match &token.token {
-            Token::LParen | Token::LBracket => levels.push(levels[level] + 1),
-            Token::RParen | Token::RBracket if level > 0 => drop(levels.pop()),
-            Token::Comma | Token::SemiColon => levels[level] = if level > 0 { levels[level - 1] + 1 } else { 0 },
-            Token::Word(word) if matches!(word.keyword, Keyword::NoKeyword) => {}
-            Token::Number(..) | Token::SingleQuotedString(_) | Token::Whitespace(_) | Token::Placeholder(_) => {}
-            _ => levels[level] += 1,
-        }
-        if levels[levels.len() - 1] > most {
-            let message =
-                format!("the statement is nested or chained too deeply: at most {most} operators are allowed");
-            let error = Error::new(SqlState::STATEMENT_TOO_COMPLEX, message).at(position_of(token));
-            return Err(if most < MAX_DEPTH {
-                error.with_hint(format!("raise max_expression_depth, which can be {MAX_DEPTH}"))
-            } else {
-                error.with_hint("write IN for a chain of OR, or take the statement apart")
-            });
         }
     }
     Ok(())

@@ -5,6 +5,7 @@ use sqlparser::ast::{self, SetExpr, TableFactor};
 use super::super::algebra::{JoinKind, SetOperator};
 use super::super::ast::{Alias, Body, Common, From, Item, JoinCondition, Order, Query, Select};
 use super::super::error::{Error, SqlState};
+use super::depth::balanced;
 use super::{Result, expression, refuse, statement, system};
 
 /// The most tables in one FROM, and common tables in one WITH, which are as deep in the plan.
@@ -82,6 +83,14 @@ fn common(common: ast::Cte) -> Result<Common> {
     Ok(Common { name, columns, query: convert(*query)? })
 }
 
+fn is_all(quantifier: ast::SetQuantifier) -> Option<bool> {
+    match quantifier {
+        ast::SetQuantifier::All => Some(true),
+        ast::SetQuantifier::Distinct | ast::SetQuantifier::None => Some(false),
+        _ => None,
+    }
+}
+
 fn body(body: SetExpr) -> Result<Body> {
     Ok(match body {
         SetExpr::Select(select) => Body::Select(Box::new(self::select(*select)?)),
@@ -98,12 +107,25 @@ fn body(body: SetExpr) -> Result<Body> {
                 ast::SetOperator::Except => SetOperator::Except,
                 ast::SetOperator::Minus => return Err(Error::unsupported("MINUS").with_hint("write EXCEPT")),
             };
-            let all = match set_quantifier {
-                ast::SetQuantifier::All => true,
-                ast::SetQuantifier::Distinct | ast::SetQuantifier::None => false,
-                other => return Err(Error::unsupported(format!("{op} {other}"))),
+            let Some(all) = is_all(set_quantifier) else {
+                return Err(Error::unsupported(format!("{op} {set_quantifier}")));
             };
-            Body::Set { operator, all, left: Box::new(self::body(*left)?), right: Box::new(self::body(*right)?) }
+            let mut operands = vec![*right];
+            let mut rest = *left;
+            // The parser groups to the left, which is all the same but for differences.
+            loop {
+                match rest {
+                    SetExpr::SetOperation { left, op: before, set_quantifier: quantifier, right }
+                        if before == op && is_all(quantifier) == Some(all) && operator != SetOperator::Except =>
+                    {
+                        operands.push(*right);
+                        rest = *left;
+                    }
+                    first => break operands.push(first),
+                }
+            }
+            let operands = operands.into_iter().rev().map(self::body).collect::<Result<_>>()?;
+            balanced(operands, |left, right| Body::Set { operator, all, left: Box::new(left), right: Box::new(right) })
         }
         SetExpr::Table(_) => return Err(Error::unsupported("TABLE")),
         SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_) | SetExpr::Merge(_) => {

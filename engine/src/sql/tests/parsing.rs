@@ -191,7 +191,6 @@ const DEEP: [(Deep, usize); 25] = [
     (|n| format!("SELECT {}1", "- ".repeat(n)), 40),
     (|n| format!("SELECT {}TRUE", "NOT ".repeat(n)), 40),
     (|n| format!("SELECT 1{}", " + 1".repeat(n)), 180),
-    (|n| format!("SELECT TRUE{}", " AND TRUE".repeat(n)), 90),
     (|n| format!("SELECT 1{}", " ^ 1".repeat(n)), 40),
     (|n| format!("SELECT 1{}", "::INTEGER".repeat(n)), 90),
     (|n| format!("SELECT 1{}", " !".repeat(n)), 180),
@@ -202,7 +201,8 @@ const DEEP: [(Deep, usize); 25] = [
     (|n| format!("SELECT {}1{}", "1 IN (".repeat(n), ")".repeat(n)), 20),
     (|n| format!("SELECT {}1{}", "(SELECT ".repeat(n), ")".repeat(n)), 10),
     (|n| format!("SELECT {}TRUE{}", "EXISTS (SELECT 1 WHERE ".repeat(n), ")".repeat(n)), 10),
-    (|n| format!("SELECT 1{}", " UNION SELECT 1".repeat(n)), 40),
+    (|n| format!("SELECT 1{}", " EXCEPT SELECT 2".repeat(n)), 150),
+    (|n| format!("SELECT {}1{}", "(".repeat(n), format!("{})", " + 1".repeat(9)).repeat(n)), 15),
     (|n| numbered("SELECT count(*) FROM t", n, ", t AS t#", ""), 40),
     (|n| numbered("SELECT count(*) FROM t", n, " JOIN t AS t# USING (id)", ""), 20),
     (|n| format!("SELECT count(*) FROM {}t{}", "(SELECT * FROM ".repeat(n), ") AS x".repeat(n)), 10),
@@ -213,6 +213,136 @@ const DEEP: [(Deep, usize); 25] = [
     (|n| format!("SELECT 1{}", "::REGCLASS".repeat(n)), 5),
     (|n| format!("EXPLAIN SELECT * FROM t WHERE {}id = 1{}", "(".repeat(n), ")".repeat(n)), 20),
 ];
+
+/// Builds a statement of some width.
+const WIDE: [(Deep, usize); 12] = [
+    (|n| format!("SELECT count(*) FROM t WHERE id = 1{}", " OR id = 1".repeat(n)), 990),
+    (|n| format!("SELECT count(*) FROM t WHERE t.id <> 1{}", " AND t.id <> 1".repeat(n)), 990),
+    (|n| numbered("SELECT count(*) FROM t WHERE id = 1", n, " OR id = # AND id + 1 = 2", ""), 900),
+    (|n| numbered("SELECT count(*) FROM t WHERE id = 1", n, " AND (id = # OR id BETWEEN 1 AND 2)", ""), 900),
+    (|n| format!("SELECT TRUE{}", " AND TRUE".repeat(n)), 990),
+    (|n| format!("SELECT CASE{} END", " WHEN 1 = 2 AND TRUE THEN -1".repeat(n)), 3_000),
+    (|n| format!("SELECT 1{}", " UNION SELECT 1".repeat(n)), 900),
+    (|n| format!("SELECT count(*) FROM (SELECT id FROM t{}) AS u", " UNION ALL SELECT id FROM t".repeat(n)), 900),
+    (|n| format!("SELECT 1{}", " INTERSECT SELECT 1".repeat(n)), 900),
+    (|n| numbered("SELECT count(*) FROM t", n, " JOIN t AS t# ON t#.id = t.id AND t#.id > 0", ""), 127),
+    (|n| numbered("SELECT count(*) FROM t", n, " LEFT JOIN t AS t# ON t#.id = t.id", ""), 127),
+    (|n| numbered("SELECT count(*) FROM t", n, ", t AS t#", ""), 127),
+];
+
+#[test]
+fn width_is_no_depth() {
+    let mut database = Database::new();
+    database.run("", "CREATE TABLE t (id INTEGER PRIMARY KEY)", &[], on()).unwrap();
+    database.run("", "INSERT INTO t VALUES (1)", &[], on()).unwrap();
+    for (statement, width) in WIDE {
+        for n in [1, 18, 19, 20, 21, 100, width] {
+            let sql = statement(n.min(width));
+            for options in [on(), off()] {
+                match database.try_out("", &sql, &[], options) {
+                    Ok(Output::Select { rows, .. }) => assert_eq!(rows.len(), 1, "{}", &sql[..60]),
+                    other => panic!("{other:?}: {}", &sql[..60]),
+                }
+            }
+        }
+    }
+}
+
+/// What is grouped means the same.
+#[test]
+fn groups_change_nothing() {
+    let database = Database::new();
+    let value = |expr: &str| match database.try_out("", &format!("SELECT {expr}"), &[], on()) {
+        Ok(Output::Select { rows, .. }) => rows[0][0].clone(),
+        other => panic!("{other:?}: {expr}"),
+    };
+    for n in [40, 600] {
+        // The one that counts, at each place of some.
+        for at in (0..n).step_by(n / 20).chain([n - 1]) {
+            let chain = |op: &str, most: &str, one: &str| {
+                let operands: Vec<&str> = (0..n).map(|nth| if nth == at { one } else { most }).collect();
+                operands.join(op)
+            };
+            assert_eq!(value(&chain(" AND ", "TRUE", "FALSE")), Value::Boolean(false));
+            assert_eq!(value(&chain(" AND ", "TRUE", "NULL")), Value::Null);
+            assert_eq!(value(&chain(" OR ", "NOT 1 = 1", "1 BETWEEN 0 AND 2")), Value::Boolean(true));
+            assert_eq!(value(&chain(" OR ", "1 = 1 AND FALSE", "TRUE AND NOT FALSE")), Value::Boolean(true));
+            assert_eq!(value(&chain(" AND ", "FALSE OR TRUE", "TRUE OR FALSE")), Value::Boolean(true));
+            let short = chain(" AND ", "1 / 1 = 1", "FALSE") + " AND 1 / 0 = 1";
+            assert_eq!(value(&short), Value::Boolean(false));
+            let case = chain(" AND ", "CASE WHEN TRUE OR FALSE AND FALSE THEN TRUE END", "CASE 1 WHEN 2 THEN TRUE END");
+            assert_eq!(value(&case), Value::Null);
+            let count = |query: String| value(&format!("(SELECT count(*) FROM ({query}) AS x)"));
+            let n = i64::try_from(n).unwrap();
+            assert_eq!(count(chain(" UNION ", "SELECT 1", "SELECT 2 AS a WHERE TRUE")), Value::Integer(2));
+            assert_eq!(count(chain(" UNION ALL ", "SELECT 1", "SELECT 2 UNION ALL SELECT 3")), Value::Integer(n + 1));
+            assert_eq!(count(chain(" INTERSECT ", "SELECT 1", "SELECT 2")), Value::Integer(0));
+            assert_eq!(count(chain(" UNION ", "VALUES (1)", "SELECT 2 INTERSECT SELECT 3")), Value::Integer(1));
+        }
+    }
+    // Sums and differences stay as they are.
+    assert_eq!(value(&format!("9223372036854775807{} - 1", " - 1 + 1".repeat(50))), Value::Integer(i64::MAX - 1));
+    let difference = format!("SELECT 1{}", " EXCEPT SELECT 2 EXCEPT SELECT 1 UNION SELECT 1".repeat(20));
+    assert_eq!(value(&format!("(SELECT count(*) FROM ({difference}) AS x)")), Value::Integer(1));
+}
+
+/// Names that are keywords hide no depth.
+#[test]
+fn keywords_as_names_hide_no_depth() {
+    let words = [
+        "join",
+        "when",
+        "then",
+        "else",
+        "union",
+        "case",
+        "end",
+        "as",
+        "and",
+        "between",
+        "select",
+        "order",
+        "limit",
+        "returning",
+        "left",
+        "from",
+        "where",
+        "on",
+        "join(1)",
+        "then(1)",
+        "1",
+        "t.join",
+        "union(1)",
+    ];
+    let operators = [
+        " + ",
+        " LIKE ",
+        " IS DISTINCT FROM ",
+        " IS NULL - ",
+        " AT TIME ZONE ",
+        " BETWEEN 1 AND ",
+        " || ",
+        "::int % ",
+        " ! * ",
+        " OPERATOR(+) ",
+        " SIMILAR TO ",
+        " AND ",
+        " OR ",
+        " UNION SELECT ",
+        " JOIN ",
+        " , ",
+        " ! UNION SELECT ",
+        " EXCEPT SELECT ",
+    ];
+    for word in words {
+        for operator in operators {
+            for (start, end) in [("", ""), ("CASE WHEN ", " THEN 1 END"), ("(", ")")] {
+                let chain = vec![word; 50_000].join(operator);
+                attempt(&format!("SELECT {start}{chain}{end}"), &[]);
+            }
+        }
+    }
+}
 
 #[test]
 fn depth_is_limited() {
