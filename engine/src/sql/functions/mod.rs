@@ -295,6 +295,12 @@ impl Registry {
         if let Some((_, function)) = fits.min_by_key(|(converted, _)| *converted) {
             return function.resolve(types);
         }
+        // All arguments would do, but not together.
+        if let Some(function) = self.named(name).find(|function| function.takes(types.len()))
+            && function.rest == Some(Argument::Common)
+        {
+            function.common(types)?;
+        }
         let known: Vec<String> = self.named(name).map(ToString::to_string).collect();
         let given = types.iter().map(|datatype| datatype.map_or_else(|| "NULL".to_string(), |given| given.to_string()));
         let given = given.collect::<Vec<_>>().join(", ");

@@ -344,7 +344,13 @@ pub(super) fn data_type(datatype: ast::DataType) -> Result<(DataType, Option<u64
         T::Text | T::String(None) | T::Varchar(None) | T::CharacterVarying(None) | T::CharVarying(None) => {
             (DataType::Text, None)
         }
-        T::Varchar(Some(length)) | T::CharacterVarying(Some(length)) | T::CharVarying(Some(length)) => match length {
+        // Without the padding, which says nothing in comparisons.
+        T::Char(None) | T::Character(None) => (DataType::Text, Some(1)),
+        T::Varchar(Some(length))
+        | T::CharacterVarying(Some(length))
+        | T::CharVarying(Some(length))
+        | T::Char(Some(length))
+        | T::Character(Some(length)) => match length {
             ast::CharacterLength::IntegerLength { length: 0, .. } => {
                 return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, "VARCHAR holds at least one character"));
             }

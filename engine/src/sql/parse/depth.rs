@@ -120,7 +120,9 @@ fn keyword(token: &Token) -> Keyword {
 /// Whether a token may be an operator or a part of one.
 fn is_operator(token: &Token) -> bool {
     match token {
-        Token::Word(_) => is_operator_word(keyword(token)) || keyword(token) == Keyword::FROM,
+        Token::Word(_) => {
+            is_operator_word(keyword(token)) || keyword(token) == Keyword::FROM || super::is_isnull(token)
+        }
         Token::LParen | Token::LBracket | Token::LBrace | Token::RParen | Token::RBracket | Token::RBrace => false,
         Token::Comma | Token::SemiColon | Token::Period | Token::EOF => false,
         Token::Number(..) | Token::SingleQuotedString(_) | Token::Placeholder(_) => false,
@@ -149,7 +151,7 @@ fn role(token: &Token, before: Option<&Token>) -> Role {
         None | Some(Token::LParen | Token::LBracket | Token::Comma) if links => return Role::Operator,
         _ if word == Keyword::AND => return Role::And,
         _ if word == Keyword::OR => return Role::Or,
-        _ if is_operator_word(word) => return Role::Operator,
+        _ if is_operator_word(word) || super::is_isnull(token) => return Role::Operator,
         _ => {}
     }
     match word {
@@ -275,9 +277,12 @@ pub(super) fn check(tokens: &[TokenWithSpan], most: usize) -> Result<()> {
     let mut significant = tokens.iter().filter(|token| !is_space(token)).peekable();
     while let Some(token) = significant.next() {
         let role = role(&token.token, before);
-        // What a factorial follows, ends with it as with a parenthesis.
-        let is_factorial = token.token == Token::ExclamationMark && before.is_some_and(|before| !is_operator(before));
-        before = Some(if is_factorial { &Token::RParen } else { &token.token });
+        // An operand ends with an operator that follows it, as with a parenthesis.
+        let may_follow = token.token == Token::ExclamationMark
+            || super::is_isnull(&token.token)
+            || keyword(&token.token) == Keyword::NOTNULL;
+        let follows = may_follow && before.is_some_and(|before| !is_operator(before));
+        before = Some(if follows { &Token::RParen } else { &token.token });
         let top = levels.len() - 1;
         let level = &mut levels[top];
         match role {

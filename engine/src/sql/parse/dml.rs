@@ -2,7 +2,9 @@
 
 use sqlparser::ast::{self, SetExpr, TableFactor};
 
-use super::super::ast::{Assignment, Conflict, ConflictTarget, Delete, From, Insert, Item, Name, Source, Update};
+use super::super::ast::{
+    Assignment, Body, Conflict, ConflictTarget, Delete, From, Insert, Item, Name, Query, Source, Update,
+};
 use super::super::error::Error;
 use super::{Result, expression, query, refuse, statement};
 
@@ -68,6 +70,24 @@ pub(super) fn insert(statement: ast::Insert) -> Result<Insert> {
         conflict,
         returning: self::returning(returning)?,
     })
+}
+
+/// WITH before INSERT: its common tables are those of the query that it inserts. Gives other queries back.
+pub(super) fn with(mut query: ast::Query) -> Result<std::result::Result<Insert, ast::Query>> {
+    let bare = query.order_by.is_none() && query.limit_clause.is_none() && query.fetch.is_none();
+    let SetExpr::Insert(ast::Statement::Insert(statement)) = *query.body else { return Ok(Err(query)) };
+    refuse!(!bare || !query.locks.is_empty() => "a clause after INSERT");
+    let mut insert = insert(statement)?;
+    let Some(ast::With { with_token: _, recursive, cte_tables }) = query.with.take() else { return Ok(Ok(insert)) };
+    query::check_tables(cte_tables.len())?;
+    let with = cte_tables.into_iter().map(query::common).collect::<Result<_>>()?;
+    let body = match insert.source {
+        Source::Query(inner) => Body::Query(inner.into()),
+        Source::Values(_) | Source::Default => return Err(Error::unsupported("WITH before INSERT of values")),
+    };
+    let (order_by, limit, offset) = (Vec::new(), None, None);
+    insert.source = Source::Query(Query { recursive, with, body, order_by, limit, offset }.into());
+    Ok(Ok(insert))
 }
 
 fn source(source: ast::Query) -> Result<Source> {

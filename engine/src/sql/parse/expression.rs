@@ -43,7 +43,7 @@ pub(super) fn convert(expr: ast::Expr) -> Result<Expr> {
             let position = place_of(ident.span.start);
             Expr::Column { table: None, name: name(ident)?, position }
         }
-        ast::Expr::CompoundIdentifier(parts) => match <[ast::Ident; 2]>::try_from(parts) {
+        ast::Expr::CompoundIdentifier(parts) => match <[ast::Ident; 2]>::try_from(statement::without_schema(parts)) {
             Ok([table, column]) => {
                 let position = place_of(table.span.start);
                 Expr::Column { table: Some(name(table)?), name: name(column)?, position }
@@ -173,7 +173,11 @@ pub(super) fn convert(expr: ast::Expr) -> Result<Expr> {
             Some(cast) => cast,
             None => match data_type(to)? {
                 (to, None) => Expr::Cast(boxed(*expr)?, to),
-                (_, Some(_)) => return Err(Error::unsupported("CAST to VARCHAR(n)")),
+                // What is too long is cut, unlike in an assignment.
+                (to, Some(length)) => {
+                    let length = i64::try_from(length).unwrap_or(i64::MAX);
+                    function("left", vec![Expr::Cast(boxed(*expr)?, to), Expr::Literal(Value::Integer(length))])
+                }
             },
         },
         // There is one collation, by code point, whatever it is called.
@@ -398,6 +402,14 @@ fn call(function: ast::Function) -> Result<Expr> {
         .collect::<Result<Vec<Expr>>>()?;
     let distinct = matches!(duplicate_treatment, Some(ast::DuplicateTreatment::Distinct));
     let filter = filter.map(|filter| convert(*filter)).transpose()?;
+    if name == "iif" && args.len() == 3 && !distinct && filter.is_none() {
+        let mut args = args.into_iter();
+        if let (Some(condition), Some(then), Some(otherwise)) = (args.next(), args.next(), args.next()) {
+            let otherwise = Some(Box::new(otherwise));
+            return Ok(Expr::Case { operand: None, branches: vec![(condition, then)], otherwise });
+        }
+        unreachable!("there are three");
+    }
     if name == "isnan" && !star && !distinct && filter.is_none() {
         let [arg] = <[Expr; 1]>::try_from(args).map_err(|args: Vec<Expr>| {
             let message = format!("isnan does not take {} arguments", args.len());

@@ -121,6 +121,18 @@ impl Dialect for Orrery {
     // What follows is here to be refused by name: where a dialect does not have these clauses, the parser takes them for
     // something else, or takes some of their keywords and says nothing.
 
+    fn supports_notnull_operator(&self) -> bool {
+        true
+    }
+
+    fn supports_limit_comma(&self) -> bool {
+        true
+    }
+
+    fn supports_explain_with_utility_options(&self) -> bool {
+        true
+    }
+
     fn supports_filter_during_aggregation(&self) -> bool {
         true
     }
@@ -191,6 +203,7 @@ impl Dialect for Orrery {
             Token::StringConcat => Some(Ok(precedence::OTHER)),
             Token::Lt | Token::LtEq | Token::Gt | Token::GtEq => Some(Ok(precedence::ORDER)),
             Token::Word(ref word) if word.keyword == Keyword::OPERATOR => Some(Ok(precedence::OTHER)),
+            ref token if is_isnull(token) => Some(Ok(self.prec_value(Precedence::Is))),
             _ => None,
         }
     }
@@ -221,6 +234,10 @@ impl Dialect for Orrery {
             Token::Caret => {}
             Token::Word(word) if word.keyword == Keyword::IS => return parse_is_nan(parser, left).map(Ok),
             Token::Word(word) if word.keyword == Keyword::OPERATOR => return Some(parse_operator(parser, left)),
+            ref token if is_isnull(token) => {
+                parser.next_token();
+                return Some(Ok(ast::Expr::IsNull(Box::new(left.clone()))));
+            }
             _ => return None,
         }
         parser.next_token();
@@ -251,6 +268,11 @@ fn parse_operator(parser: &mut Parser, left: &ast::Expr) -> std::result::Result<
     parser.expect_token(&Token::RParen)?;
     let right = Box::new(parser.parse_subexpr(precedence::OTHER)?);
     Ok(ast::Expr::BinaryOp { left: Box::new(left.clone()), op, right })
+}
+
+/// ISNULL, which is no keyword to the parser.
+fn is_isnull(token: &Token) -> bool {
+    matches!(token, Token::Word(word) if word.quote_style.is_none() && word.value.eq_ignore_ascii_case("isnull"))
 }
 
 /// IS \[NOT\] NAN, which becomes a call of `isnan`, the function for the same.
@@ -396,10 +418,38 @@ fn tokens(sql: &str, limits: Limits) -> Result<Vec<TokenWithSpan>> {
         .tokenize_with_location()
         .map_err(|error| syntax(error.message, position(error.location)))?;
     check_numbers(&tokens)?;
-    let mut tokens = nested::disambiguate(tokens);
+    let mut tokens = nested::disambiguate(without_hints(tokens));
     depth::check(&tokens, limits.depth.min(MAX_DEPTH))?;
     number_parameters(&mut tokens)?;
     Ok(tokens)
+}
+
+/// Leaves out what a common table says of whether it is made once: AS \[NOT\] MATERIALIZED. Each is.
+fn without_hints(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    let keyword = |token: &TokenWithSpan| match &token.token {
+        Token::Word(word) if word.quote_style.is_none() => word.keyword,
+        _ => Keyword::NoKeyword,
+    };
+    if !tokens.iter().any(|token| keyword(token) == Keyword::MATERIALIZED) {
+        return tokens;
+    }
+    let mut kept: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len());
+    let mut tokens = tokens.into_iter().filter(|token| !matches!(token.token, Token::Whitespace(_))).peekable();
+    while let Some(token) = tokens.next() {
+        if keyword(&token) == Keyword::MATERIALIZED && tokens.peek().is_some_and(|next| next.token == Token::LParen) {
+            let mut before = kept.iter().rev().map(keyword);
+            match (before.next(), before.next()) {
+                (Some(Keyword::AS), _) => continue,
+                (Some(Keyword::NOT), Some(Keyword::AS)) => {
+                    kept.pop();
+                    continue;
+                }
+                _ => {}
+            }
+        }
+        kept.push(token);
+    }
+    kept
 }
 
 /// Gives each `?` the number that it has in order.

@@ -11,7 +11,7 @@ use super::{Result, expression, refuse, statement, system};
 /// The most tables in one FROM, and common tables in one WITH, which are as deep in the plan.
 const MAX_TABLES: usize = 128;
 
-fn check_tables(count: usize) -> Result<()> {
+pub(super) fn check_tables(count: usize) -> Result<()> {
     if count > MAX_TABLES {
         let message = format!("at most {MAX_TABLES} tables can be named in one place");
         return Err(Error::new(SqlState::STATEMENT_TOO_COMPLEX, message));
@@ -57,7 +57,7 @@ pub(super) fn convert(query: ast::Query) -> Result<Query> {
             refuse!(!limit_by.is_empty() => "LIMIT BY");
             (limit, offset.map(|offset| offset.value))
         }
-        Some(ast::LimitClause::OffsetCommaLimit { .. }) => return Err(Error::unsupported("LIMIT offset, count")),
+        Some(ast::LimitClause::OffsetCommaLimit { offset, limit }) => (Some(limit), Some(offset)),
     };
     if let Some(ast::Fetch { with_ties, percent, quantity }) = fetch {
         refuse!(with_ties => "FETCH ... WITH TIES", percent => "FETCH ... PERCENT");
@@ -76,7 +76,7 @@ pub(super) fn convert(query: ast::Query) -> Result<Query> {
     })
 }
 
-fn common(common: ast::Cte) -> Result<Common> {
+pub(super) fn common(common: ast::Cte) -> Result<Common> {
     let ast::Cte { alias, query, from, materialized: _, closing_paren_token: _ } = common;
     refuse!(from.is_some() => "FROM of a common table");
     let Alias { name, columns, .. } = self::alias(alias)?;

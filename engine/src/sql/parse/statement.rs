@@ -54,6 +54,16 @@ pub(super) fn object(object: ast::ObjectName) -> Result<Name> {
     })
 }
 
+/// The parts of a column's name without the schema of its table, which is the only one that there is for users.
+pub(super) fn without_schema(mut parts: Vec<ast::Ident>) -> Vec<ast::Ident> {
+    let is_ours =
+        |ident: &ast::Ident| ident.value.eq_ignore_ascii_case("public") || ident.value.eq_ignore_ascii_case("main");
+    if parts.len() == 3 && is_ours(&parts[0]) {
+        parts.remove(0);
+    }
+    parts
+}
+
 /// The name of something that users make.
 pub(super) fn user_object(object_name: ast::ObjectName) -> Result<Name> {
     let name = object(object_name)?;
@@ -127,6 +137,9 @@ pub(super) fn statement(parser: &mut Parser<'_>) -> Result<Node> {
     if parser.peek_token_ref().token == Token::EOF {
         return Err(syntax("there is no statement".into(), None));
     }
+    if parser.peek_keyword(Keyword::TABLE) {
+        return Err(Error::unsupported("TABLE").with_hint("write SELECT * FROM"));
+    }
     convert(parser.parse_statement().map_err(parser_error)?)
 }
 
@@ -166,6 +179,29 @@ fn show(parser: &mut Parser<'_>) -> Result<Node> {
     Ok(Node::Show(words.join("_")))
 }
 
+/// What EXPLAIN is asked for in parentheses: whether ANALYZE. Others are taken as far as they ask for what is given.
+fn explain_options(options: Vec<ast::UtilityOption>) -> Result<bool> {
+    let mut analyze = false;
+    for ast::UtilityOption { name, arg } in options {
+        let text = arg.map(|arg| arg.to_string().trim_matches('\'').to_ascii_lowercase());
+        let on = match text.as_deref() {
+            None | Some("true" | "on" | "1") => Some(true),
+            Some("false" | "off" | "0") => Some(false),
+            Some(_) => None,
+        };
+        match (name.value.to_ascii_lowercase().as_str(), on) {
+            ("analyze", Some(on)) => analyze = on,
+            ("costs" | "summary" | "timing", Some(true))
+            | ("verbose" | "buffers" | "wal" | "settings", Some(false)) => {}
+            ("format", None) if text.as_deref() == Some("text") => {}
+            _ => {
+                return Err(Error::unsupported(format!("EXPLAIN with the option {name}")).at(position(name.span.start)));
+            }
+        }
+    }
+    Ok(analyze)
+}
+
 fn convert(statement: ast::Statement) -> Result<Node> {
     Ok(match statement {
         ast::Statement::Commit { chain, end: _, modifier } => {
@@ -191,7 +227,10 @@ fn convert(statement: ast::Statement) -> Result<Node> {
         ast::Statement::Insert(statement) => Node::Insert(Box::new(dml::insert(statement)?)),
         ast::Statement::Update(statement) => Node::Update(Box::new(dml::update(statement)?)),
         ast::Statement::Delete(statement) => Node::Delete(Box::new(dml::delete(statement)?)),
-        ast::Statement::Query(query) => Node::Query(Box::new(query::convert(*query)?)),
+        ast::Statement::Query(query) => match dml::with(*query)? {
+            Ok(insert) => Node::Insert(Box::new(insert)),
+            Err(query) => Node::Query(Box::new(query::convert(query)?)),
+        },
         ast::Statement::Explain {
             describe_alias,
             analyze,
@@ -206,8 +245,8 @@ fn convert(statement: ast::Statement) -> Result<Node> {
                 describe_alias != ast::DescribeAlias::Explain => "DESCRIBE",
                 verbose => "EXPLAIN VERBOSE", query_plan => "EXPLAIN QUERY PLAN",
                 estimate => "EXPLAIN ESTIMATE", format.is_some() => "EXPLAIN FORMAT",
-                options.is_some() => "EXPLAIN with options",
             );
+            let analyze = analyze || explain_options(options.unwrap_or_default())?;
             match convert(*statement)? {
                 node @ (Node::Query(_) | Node::Insert(_) | Node::Update(_) | Node::Delete(_)) => {
                     Node::Explain { analyze, statement: Box::new(node) }
