@@ -111,7 +111,7 @@ fn functions_give_what_people_expect() {
         ("chr", &[i(0)], "54000"),
         ("coalesce", &[Value::Null, i(1), f(2.5)], "Float(1.0)"),
         ("coalesce", &[Value::Null, Value::Null], "Null"),
-        ("coalesce", &[i(1), t("x")], "42883"),
+        ("coalesce", &[i(1), t("x")], "42804"),
         ("ifnull", &[Value::Null, i(1)], "Integer(1)"),
         ("nullif", &[i(1), f(1.0)], "Null"),
         ("nullif", &[i(1), Value::Null], "Integer(1)"),

@@ -86,7 +86,7 @@ pub(super) fn with(mut query: ast::Query) -> Result<std::result::Result<Insert, 
         Source::Values(_) | Source::Default => return Err(Error::unsupported("WITH before INSERT of values")),
     };
     let (order_by, limit, offset) = (Vec::new(), None, None);
-    insert.source = Source::Query(Query { recursive, with, body, order_by, limit, offset }.into());
+    insert.source = Source::Query(Query { recursive, with, body, order_by, limit, offset });
     Ok(Ok(insert))
 }
 
