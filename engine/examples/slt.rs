@@ -12,6 +12,8 @@ mod slt;
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
+use engine::Database;
+
 /// Takes remarks from lines that say for which database a record is, where the SQLite project has them and the
 /// sqllogictest crate knows none. What is left out for PostgreSQL because it wants AS before an alias is not left out.
 fn without_remarks(text: &str) -> String {
@@ -46,7 +48,7 @@ fn main() -> ExitCode {
                 return ExitCode::from(2);
             }
         };
-        let report = slt::run(&without_remarks(&text));
+        let report = slt::run(&without_remarks(&text), &Database::in_memory());
         println!("{file}: {} passed, {} failed, {} left out", report.passed, report.failures.len(), report.skipped);
         if report.passed + report.skipped + report.failures.len() == 0 {
             println!("{file} has no records");

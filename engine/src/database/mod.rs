@@ -24,7 +24,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::rc::Rc;
 
-use crate::disk::OsDisk;
+use crate::disk::{Disk, OsDisk};
 use crate::mvcc::{Store, Time, Version};
 use crate::sql::executor::{Clock, DiskSpill, Spill};
 use crate::sql::functions::{Registry, Scalar};
@@ -90,7 +90,13 @@ impl Database<BitCask<OsDisk>> {
 
     /// As [`Database::open`], with options.
     pub fn open_with(path: impl AsRef<Path>, options: DatabaseOptions) -> Result<Self, Failure> {
-        let disk = OsDisk::create(path.as_ref()).map_err(storage::Error::from)?;
+        Self::on_disk(OsDisk::create(path.as_ref()).map_err(storage::Error::from)?, options)
+    }
+}
+
+impl<D: Disk + 'static> Database<BitCask<D>> {
+    /// Opens the database of a disk. Nothing else may be on it.
+    pub fn on_disk(disk: D, options: DatabaseOptions) -> Result<Self, Failure> {
         let spill = DiskSpill::open(disk.clone(), "temporary").map_err(storage::Error::from)?;
         Self::with(BitCask::open(disk, "data", BitCaskOptions::default())?, options, Some(Box::new(spill)))
     }
@@ -103,7 +109,7 @@ impl<S: Storage> Clone for Database<S> {
 }
 
 impl<S: Storage> Database<S> {
-    /// A database on any storage.
+    /// A database on any storage. It has no temporary files, so a statement that needs more memory than it may have fails.
     pub fn on(storage: S, options: DatabaseOptions) -> Result<Self, Failure> {
         Self::with(storage, options, None)
     }

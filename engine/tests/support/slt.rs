@@ -3,6 +3,8 @@
 //! Its runner does not run them: how a value is shown depends on the type that a record wants for its column, as the SQLite
 //! project has it, and that runner's databases are not told it.
 //!
+//! A record whose SQL starts with a line `-- parameters: 1, 'x'` is prepared, and run with the values of these expressions.
+//!
 //! Results stand one value a line, or a row a line with tabs or two spaces between its values, or as how many values there
 //! are and their MD5.
 
@@ -11,7 +13,7 @@ use std::collections::BTreeMap;
 use engine::database::{Database, Session};
 use engine::sql::types::Value;
 use engine::sql::{Failure, Output};
-use engine::storage::Memory;
+use engine::storage::Storage;
 use md5::{Digest, Md5};
 use sqllogictest::parser::{Condition, Connection, ExpectedError, QueryExpect, Record, SortMode, StatementExpect};
 
@@ -69,8 +71,8 @@ fn is_skipped(condition: &Condition) -> bool {
     }
 }
 
-/// Runs a file on an empty database.
-pub fn run(text: &str) -> Report {
+/// Runs a file on a database.
+pub fn run<S: Storage>(text: &str, database: &Database<S>) -> Report {
     let mut report = Report::default();
     let records = match sqllogictest::parse::<Kind>(text) {
         Ok(records) => records,
@@ -80,8 +82,7 @@ pub fn run(text: &str) -> Report {
             return report;
         }
     };
-    let database = Database::in_memory();
-    let mut sessions: BTreeMap<String, Session<Memory>> = BTreeMap::new();
+    let mut sessions: BTreeMap<String, Session<S>> = BTreeMap::new();
     let mut labels: BTreeMap<String, Vec<String>> = BTreeMap::new();
     // What was said before a record that has no conditions of its own.
     let mut skip = false;
@@ -152,13 +153,25 @@ impl Expected {
     }
 }
 
-fn check(
+/// Runs SQL, with parameters if its first line has some.
+fn execute<S: Storage>(sql: &str, session: &mut Session<S>) -> Result<Vec<Output>, Failure> {
+    let Some((parameters, sql)) = sql.strip_prefix("-- parameters:").and_then(|rest| rest.split_once('\n')) else {
+        return session.execute(sql);
+    };
+    let Some(Output::Select { mut rows, .. }) = session.execute(&format!("SELECT {parameters}"))?.pop() else {
+        unreachable!("a query gives rows");
+    };
+    let prepared = session.prepare(sql)?;
+    Ok(vec![session.run(&prepared, &rows.remove(0))?])
+}
+
+fn check<S: Storage>(
     sql: &str,
     expected: &Expected,
-    session: &mut Session<Memory>,
+    session: &mut Session<S>,
     labels: &mut BTreeMap<String, Vec<String>>,
 ) -> Result<(), Wrong> {
-    let outputs = match (session.execute(sql), expected) {
+    let outputs = match (execute(sql, session), expected) {
         (Err(Failure::Sql(error)), Expected::Error(wanted)) => {
             if wanted.is_match(&error.to_string(), Some(error.state.code())) {
                 return Ok(());
