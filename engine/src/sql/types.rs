@@ -208,6 +208,18 @@ impl From<i64> for Value {
     }
 }
 
+impl From<f64> for Value {
+    fn from(x: f64) -> Self {
+        Self::Float(one_nan(x))
+    }
+}
+
+impl From<String> for Value {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
 impl From<&str> for Value {
     fn from(text: &str) -> Self {
         Self::Text(text.to_string())
