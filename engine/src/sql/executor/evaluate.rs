@@ -194,9 +194,16 @@ impl<'e> Env<'e> {
     #[inline]
     pub fn holds(self, condition: Option<&Expr>, row: Tuple<'_>) -> Result<bool, Failure> {
         match condition {
+            Some(Expr::Binary(Binary::And, a, b)) => self.both_hold(a, b, row),
             Some(condition) => Ok(self.truth(condition, row)? == Some(true)),
             None => Ok(true),
         }
+    }
+
+    /// The second one is not evaluated where the first one is unknown, as if each was in a filter of its own: filters are
+    /// put together, and must not fail for a row that has not come so far before.
+    fn both_hold(self, a: &Expr, b: &Expr, row: Tuple<'_>) -> Result<bool, Failure> {
+        Ok(self.holds(Some(a), row)? && self.holds(Some(b), row)?)
     }
 }
 

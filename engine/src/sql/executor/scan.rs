@@ -102,7 +102,7 @@ impl<'a> Scan<'a> {
             (Source::Keys { .. }, None) => unreachable!("the primary key's way reads the rows"),
         }
         if let Some(filter) = &self.plan.filter
-            && env.truth(filter, Tuple::of(batch.row(batch.len() - 1)))? != Some(true)
+            && !env.holds(Some(filter), Tuple::of(batch.row(batch.len() - 1)))?
         {
             batch.pop();
         }
