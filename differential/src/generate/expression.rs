@@ -266,7 +266,10 @@ impl Generator<'_, '_> {
                 let (a, b) = (self.expr(left, depth), self.expr(right, depth));
                 let op = if self.wild && n == 9 { self.draw.choose(&["%", "^"]) } else { ["+", "-", "*", "/"][n % 4] };
                 let digits = a.shape.digits.max(b.shape.digits);
+                // Zero by zero is NaN, and so is zero times infinity: nothing bounds these.
+                let unbounded = self.wild && (op == "/" || a.shape.max.max(b.shape.max) == f64::INFINITY);
                 let shape = match op {
+                    _ if unbounded => float(f64::INFINITY, INEXACT),
                     "+" | "-" => float(a.shape.max + b.shape.max, digits),
                     "*" => float(a.shape.max * b.shape.max, (a.shape.digits + b.shape.digits).min(INEXACT)),
                     // The least divisor is one of the last digit.
