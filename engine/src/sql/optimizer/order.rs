@@ -188,7 +188,8 @@ impl Facts<'_> {
                 let keys: Option<Vec<SortKey>> = keys.iter().map(|key| below(key, exprs)).collect();
                 keys.is_some_and(|keys| self.arrange(input, &keys))
             }
-            Node::Join(join) if keeps_left_order(join) => {
+            // Both sides of a merge join have an order that it needs.
+            Node::Join(join) if keeps_left_order(join) && !matches!(join.method, JoinMethod::Merge { .. }) => {
                 let left_width = join.left.width();
                 let of_left = |key: &SortKey| matches!(key.expr, Expr::Column(column) if column < left_width);
                 keys.iter().all(of_left) && self.arrange(&mut join.left, keys)

@@ -51,6 +51,8 @@ enum Role {
     Or,
     /// A set operation.
     Set(Keyword),
+    /// The word of a set operation where a name could be, too.
+    SetOrName,
     /// No operator goes across it.
     Break,
     /// The same, within CASE.
@@ -110,6 +112,10 @@ fn is_operator_word(keyword: Keyword) -> bool {
     )
 }
 
+fn is_set_word(keyword: Keyword) -> bool {
+    matches!(keyword, Keyword::UNION | Keyword::EXCEPT | Keyword::INTERSECT | Keyword::MINUS)
+}
+
 fn keyword(token: &Token) -> Keyword {
     match token {
         Token::Word(Word { quote_style: None, keyword, .. }) => *keyword,
@@ -145,6 +151,8 @@ fn role(token: &Token, before: Option<&Token>) -> Role {
     match before {
         Some(Token::Period) => return Role::Other,
         _ if word == Keyword::CASE => return Role::Case,
+        // What was before may have been a name.
+        Some(before) if is_operator(before) && is_set_word(word) => return Role::SetOrName,
         // A name, or a part of an operator.
         Some(before) if is_operator(before) => return Role::Operator,
         // A name.
@@ -156,7 +164,7 @@ fn role(token: &Token, before: Option<&Token>) -> Role {
     }
     match word {
         Keyword::END => Role::End,
-        Keyword::UNION | Keyword::EXCEPT | Keyword::INTERSECT | Keyword::MINUS => Role::Set(word),
+        word if is_set_word(word) => Role::Set(word),
         Keyword::WHEN | Keyword::THEN | Keyword::ELSE => Role::Branch,
         Keyword::CHECK
         | Keyword::CROSS
@@ -304,6 +312,11 @@ pub(super) fn check(tokens: &[TokenWithSpan], most: usize) -> Result<()> {
             Role::Set(keyword) => {
                 let all = significant.peek().is_some_and(|next| self::keyword(&next.token) == Keyword::ALL);
                 level.combine((keyword, all));
+            }
+            // Whichever it is, it makes a tree a level deeper, and nothing ends with a name.
+            Role::SetOrName => {
+                level.operators += 1;
+                level.sets = level.sets.plus(1, 1);
             }
             Role::Branch if level.is_case => level.end(),
             Role::Break => level.end(),

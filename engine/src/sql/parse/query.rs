@@ -83,14 +83,6 @@ pub(super) fn common(common: ast::Cte) -> Result<Common> {
     Ok(Common { name, columns, query: convert(*query)? })
 }
 
-fn is_all(quantifier: ast::SetQuantifier) -> Option<bool> {
-    match quantifier {
-        ast::SetQuantifier::All => Some(true),
-        ast::SetQuantifier::Distinct | ast::SetQuantifier::None => Some(false),
-        _ => None,
-    }
-}
-
 fn body(body: SetExpr) -> Result<Body> {
     Ok(match body {
         SetExpr::Select(select) => Body::Select(Box::new(self::select(*select)?)),
@@ -100,38 +92,50 @@ fn body(body: SetExpr) -> Result<Body> {
             let rows = rows.into_iter().map(|row| row.content.into_iter().map(expression::convert).collect());
             Body::Values(rows.collect::<Result<_>>()?)
         }
-        SetExpr::SetOperation { left, op, set_quantifier, right } => {
-            let operator = match op {
-                ast::SetOperator::Union => SetOperator::Union,
-                ast::SetOperator::Intersect => SetOperator::Intersect,
-                ast::SetOperator::Except => SetOperator::Except,
-                ast::SetOperator::Minus => return Err(Error::unsupported("MINUS").with_hint("write EXCEPT")),
-            };
-            let Some(all) = is_all(set_quantifier) else {
-                return Err(Error::unsupported(format!("{op} {set_quantifier}")));
-            };
-            let mut operands = vec![*right];
-            let mut rest = *left;
-            // The parser groups to the left, which is all the same but for differences.
-            loop {
-                match rest {
-                    SetExpr::SetOperation { left, op: before, set_quantifier: quantifier, right }
-                        if before == op && is_all(quantifier) == Some(all) && operator != SetOperator::Except =>
-                    {
-                        operands.push(*right);
-                        rest = *left;
-                    }
-                    first => break operands.push(first),
-                }
-            }
-            let operands = operands.into_iter().rev().map(self::body).collect::<Result<_>>()?;
-            balanced(operands, |left, right| Body::Set { operator, all, left: Box::new(left), right: Box::new(right) })
-        }
+        chain @ SetExpr::SetOperation { .. } => set_operations(chain)?,
         SetExpr::Table(_) => return Err(Error::unsupported("TABLE")),
         SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_) | SetExpr::Merge(_) => {
             return Err(Error::unsupported("a write in a query"));
         }
     })
+}
+
+/// A chain of set operations, which the parser has grouped to the left. It may be long, so it is not walked by recursion.
+fn set_operations(chain: SetExpr) -> Result<Body> {
+    let mut rest = Vec::new();
+    let mut first = chain;
+    while let SetExpr::SetOperation { left, op, set_quantifier, right } = first {
+        let operator = match op {
+            ast::SetOperator::Union => SetOperator::Union,
+            ast::SetOperator::Intersect => SetOperator::Intersect,
+            ast::SetOperator::Except => SetOperator::Except,
+            ast::SetOperator::Minus => return Err(Error::unsupported("MINUS").with_hint("write EXCEPT")),
+        };
+        let all = match set_quantifier {
+            ast::SetQuantifier::All => true,
+            ast::SetQuantifier::Distinct | ast::SetQuantifier::None => false,
+            other => return Err(Error::unsupported(format!("{op} {other}"))),
+        };
+        rest.push(((operator, all), *right));
+        first = *left;
+    }
+    let mut result = body(first)?;
+    let mut rest = rest.into_iter().rev().peekable();
+    while let Some((operation, operand)) = rest.next() {
+        let mut operands = vec![result, body(operand)?];
+        // Any grouping gives the same, but of differences.
+        while operation.0 != SetOperator::Except
+            && let Some((_, operand)) = rest.next_if(|(next, _)| *next == operation)
+        {
+            operands.push(body(operand)?);
+        }
+        let (operator, all) = operation;
+        result = balanced(operands, |left, right| {
+            let (left, right) = (Box::new(left), Box::new(right));
+            Body::Set { operator, all, left, right }
+        });
+    }
+    Ok(result)
 }
 
 fn select(select: ast::Select) -> Result<Select> {
