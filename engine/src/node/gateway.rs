@@ -13,53 +13,19 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::answers::{executed, settled};
 use super::command::{Abort, Command, Outcome};
 use super::machine::{Applied, Machine};
 use super::past::{Passing, Past, past};
 use super::protocol::{Body, ClientId, Reply, ReplyBody, Request};
 use super::session::{Execution, Open, Session, Waiting};
-use super::{Error, Ready};
+use super::{Error, GatewayOptions, Ready};
 use crate::mvcc::{Isolation, Time, Transaction, Txn, Version, View};
 use crate::raft::{Index, NodeId, Raft};
-use crate::sql::executor::Settings;
 use crate::sql::functions::Registry;
 use crate::sql::types::Value;
-use crate::sql::{self, Block, Environment, Failure, Kind, Limits, Options, Output, Prepared, SqlState, Variables};
+use crate::sql::{self, Block, Environment, Failure, Kind, Limits, Output, Prepared, SqlState, Variables};
 use crate::storage::Storage;
-
-/// Timeouts and limits of sessions.
-#[derive(Clone, Debug)]
-pub struct GatewayOptions {
-    /// A request to the leader is sent again after this many ticks without an effect.
-    pub resend_ticks: u64,
-    /// A session without requests for this many ticks ends, and its transaction is rolled back.
-    pub idle_ticks: u64,
-    /// The most bytes that one commit may hold.
-    pub max_commit_bytes: usize,
-    /// How many parsed statements are kept for reuse.
-    pub cached_statements: usize,
-    /// How statements are run, unless their sessions say something else.
-    pub statements: Options,
-    /// How high sessions may set their limits: a node does nothing else while it runs a statement.
-    pub most: Settings,
-}
-
-impl Default for GatewayOptions {
-    fn default() -> Self {
-        let statements = Options::default();
-        // Seconds of work, and the better part of a minute.
-        let settings = Settings { steps: 50_000_000, ..statements.settings };
-        let most = Settings { memory: 1 << 30, steps: 1_000_000_000, ..Settings::UNLIMITED };
-        Self {
-            resend_ticks: 10,
-            idle_ticks: 3_000,
-            max_commit_bytes: 16 << 20,
-            cached_statements: 256,
-            statements: Options { settings, ..statements },
-            most,
-        }
-    }
-}
 
 /// The clients that share a read request: with the number of the request that waits.
 struct ReadGroup {
@@ -662,47 +628,4 @@ fn run(
     // No time passes for a node while it runs a statement.
     let environment = Environment { functions: &functions, options, variables, spill: None, clock: None };
     statement.execute(params, txn, environment)
-}
-
-fn executed(output: Output, snapshot: Option<Version>) -> ReplyBody {
-    ReplyBody::Executed { output, snapshot, committed: None }
-}
-
-/// The answer that tells a transaction's fate. `error` is what this attempt met, in case that none committed.
-fn settled(outcome: Outcome, error: Option<sql::Error>) -> ReplyBody {
-    match outcome {
-        Outcome::Committed { snapshot, version, output } => {
-            ReplyBody::Executed { output, snapshot: Some(snapshot), committed: Some(version) }
-        }
-        Outcome::Aborted(abort) => ReplyBody::Failed(error.unwrap_or_else(|| abort.into())),
-    }
-}
-
-impl From<Abort> for sql::Error {
-    fn from(abort: Abort) -> Self {
-        let (state, message) = match abort {
-            Abort::Conflict { version, written: true } => (
-                SqlState::SERIALIZATION_FAILURE,
-                format!("a row that the transaction wrote was changed at position {version}, after its snapshot"),
-            ),
-            Abort::Conflict { version, written: false } => (
-                SqlState::SERIALIZATION_FAILURE,
-                format!("what the transaction read was changed at position {version}, after its snapshot"),
-            ),
-            Abort::TooOld { watermark } => (
-                SqlState::SNAPSHOT_TOO_OLD,
-                format!("the transaction's snapshot is older than the garbage-collection watermark {watermark}"),
-            ),
-            Abort::Resolved => (
-                SqlState::TRANSACTION_ROLLBACK,
-                "the transaction was lost with its gateway before it committed".to_string(),
-            ),
-            Abort::Superseded => (
-                SqlState::STATEMENT_COMPLETION_UNKNOWN,
-                "the client has since finished a later transaction, so the fate of this one is no longer known"
-                    .to_string(),
-            ),
-        };
-        Self::new(state, message).with_hint("begin again")
-    }
 }

@@ -12,10 +12,12 @@
 //! confirmed with ReadIndex, and commits as one Raft command (`command`) that every replica validates alike when it
 //! applies it (`machine`).
 
+mod answers;
 mod command;
 mod gateway;
 mod leader;
 mod machine;
+mod options;
 mod past;
 pub mod protocol;
 mod repair;
@@ -27,8 +29,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 pub use command::{Abort, Command, Outcome};
-pub use gateway::GatewayOptions;
 pub use machine::{Applied, Decided, Machine};
+pub use options::GatewayOptions;
 use protocol::{Message, Reply, Request};
 pub use repair::{Freshness, Repair, format};
 
