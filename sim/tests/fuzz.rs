@@ -1,9 +1,10 @@
 //! Whole scenarios as a fuzz target: any bytes are a universe, and every universe must pass.
 //!
 //! `cargo test` plays a few. A coverage-guided fuzzer plays as many as it likes, and keeps the bytes that reached new code:
-//! `cargo bolero test -p sim --test fuzz universe` (needs `cargo install cargo-bolero` and a nightly toolchain for
-//! libFuzzer). Its corpus directory, `sim/tests/__fuzz__/universe/corpus`, can be given to `sim sweep --guided --corpus`, and
-//! the other way round. A failure is saved as a trace.
+//! `RUSTFLAGS="--cfg madsim" cargo +nightly bolero test -p sim --sanitizer NONE universe`. It needs
+//! `cargo install cargo-bolero` and a nightly toolchain for libFuzzer; it replaces the flags of `.cargo/config.toml`, so they
+//! are said again. Its corpus directory, `sim/tests/__fuzz__/universe/corpus`, can be given to `sim sweep --guided --corpus`,
+//! and the other way round. A failure is saved as a trace.
 
 use std::path::Path;
 
