@@ -46,11 +46,13 @@ pub(super) fn parts<'a, M: Model, H: Hints<M>>(
     operations: &'a [Operation<M::Op, M::Ret>],
     options: &Options,
 ) -> Vec<Part<'a, M>> {
-    let calls: Vec<Call<'a, M>> = operations.iter().enumerate().map(|(at, one)| Call::new(at, one)).collect();
+    let keys: Option<Vec<H::Key>> =
+        if options.split { operations.iter().map(|one| H::key(&one.input)).collect() } else { None };
+    let mut keys = keys.map(Vec::into_iter);
     let mut parts: BTreeMap<Option<H::Key>, Vec<Call<'a, M>>> = BTreeMap::new();
-    let parted = options.split && calls.iter().all(|call| H::key(call.op).is_some());
-    for call in calls {
-        parts.entry(H::key(call.op).filter(|_| parted)).or_default().push(call);
+    for (place, operation) in operations.iter().enumerate() {
+        let key = keys.as_mut().and_then(Iterator::next);
+        parts.entry(key).or_default().push(Call::new(place, operation));
     }
     let part = |(key, calls): (Option<H::Key>, _)| Part {
         name: key.map(|key| format!("{key:?}")),
@@ -214,14 +216,18 @@ impl<'a, M: Model + 'a, H: Hints<M> + 'a> Decider<'a, M, H> {
         let mut moments = Vec::new();
         for (part, stage) in self.parts.iter().zip(&self.stages) {
             let Stage::Legal(order) = stage else { continue };
-            let calls: BTreeMap<usize, &Call<'_, M>> = part.calls.iter().map(|call| (call.place, call)).collect();
+            // By place, since the calls of a part are in the order of the history.
+            let call = |place: &usize| {
+                let at = part.calls.binary_search_by_key(place, |call| call.place);
+                at.map_or_else(|_| unreachable!("an order has the calls of its part only"), |at| &part.calls[at])
+            };
             let mut now = 0;
             for place in order {
-                now = now.max(calls[place].invoke);
+                now = now.max(call(place).invoke);
                 moments.push((now, *place));
             }
             if self.options.verify {
-                evidence::replay(&part.model, order.iter().map(|place| calls[place]), part.calls.len());
+                evidence::replay(&part.model, order.iter().map(call), part.calls.len());
             }
         }
         // A stable sort: within a part the order stays.

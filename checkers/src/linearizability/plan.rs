@@ -94,11 +94,10 @@ impl<'a, M: Model> Plan<'a, M> {
             calls.iter().filter(|call| call.ret.is_none() && !H::read_only(call.op, None)).collect();
         crashed.sort_by_key(|call| (call.invoke, call.place));
 
-        let mut classes = Classes::new::<H>(&completed, &crashed);
+        let mut classes = Classes::new(calls.len());
         let class: Vec<u32> = completed.iter().map(|call| classes.of::<H>(call)).collect();
         let crashed_class: Vec<u32> = crashed.iter().map(|call| classes.of::<H>(call)).collect();
-        let groups = classes.groups;
-        let classes = classes.all;
+        let (classes, groups) = classes.finish();
 
         let count = completed.len() as u32;
         let mut by_call: Vec<u32> = (0..count).collect();
@@ -170,60 +169,64 @@ fn same(class: &[u32], classes: usize) -> Vec<u32> {
     class.iter().enumerate().map(|(at, class)| std::mem::replace(&mut last[*class as usize], at as u32)).collect()
 }
 
-/// Classes of operations, as they are numbered.
+/// Classes of operations, as they are numbered. Operations and answers can be long, so their hashes are kept.
 struct Classes<'a, M: SequentialSpec, K> {
     all: Vec<Class<'a, M>>,
-    places: HashTable<u32>,
-    questions: HashTable<u32>,
+    places: HashTable<(u64, u32)>,
+    questions: HashTable<(u64, u32)>,
+    /// By part, its number; `None` once an operation is about none.
     keys: Option<BTreeMap<K, u32>>,
-    groups: usize,
 }
 
 impl<'a, M: Model, K: Ord> Classes<'a, M, K> {
-    fn new<H: Hints<M, Key = K>>(completed: &[&Call<'a, M>], crashed: &[&Call<'a, M>]) -> Self {
-        // Parts mean something only if every operation is about one.
-        let parted = completed.iter().chain(crashed).all(|call| H::key(call.op).is_some());
-        let (places, questions) = (HashTable::new(), HashTable::new());
-        Self { all: Vec::new(), places, questions, keys: parted.then(BTreeMap::new), groups: 1 }
+    fn new(calls: usize) -> Self {
+        let (places, questions) = (HashTable::with_capacity(calls), HashTable::with_capacity(calls));
+        Self { all: Vec::with_capacity(calls), places, questions, keys: Some(BTreeMap::new()) }
     }
 
     fn of<H: Hints<M, Key = K>>(&mut self, call: &Call<'a, M>) -> u32 {
-        let Self { all, places, questions, keys, groups } = self;
-        let hasher = FxBuildHasher;
-        let hash = |op: &M::Op, ret: Option<&M::Ret>| hasher.hash_one((op, ret));
-        let place = all.len() as u32;
-        match places.entry(
-            hash(call.op, call.ret),
-            |other| all[*other as usize].op == call.op && all[*other as usize].ret == call.ret,
-            |other| hash(all[*other as usize].op, all[*other as usize].ret),
-        ) {
-            Entry::Occupied(entry) => *entry.get(),
-            Entry::Vacant(entry) => {
-                entry.insert(place);
-                let question = match questions.entry(
-                    hasher.hash_one(call.op),
-                    |other| all[*other as usize].op == call.op,
-                    |other| hasher.hash_one(all[*other as usize].op),
-                ) {
-                    Entry::Occupied(entry) => *entry.get(),
-                    Entry::Vacant(entry) => *entry.insert(place).get(),
-                };
-                let group = keys.as_mut().zip(H::key(call.op)).map_or(0, |(keys, key)| {
-                    let next = keys.len() as u32;
-                    *keys.entry(key).or_insert(next)
-                });
-                *groups = (*groups).max(group as usize + 1);
-                all.push(Class {
-                    op: call.op,
-                    ret: call.ret,
-                    read_only: H::read_only(call.op, call.ret),
-                    observer: call.ret.is_some() && H::observer(call.op),
-                    reset: H::reset(call.op),
-                    group,
-                    question,
-                });
-                place
+        let Self { all, places, questions, keys } = self;
+        let next = all.len() as u32;
+        let hash = FxBuildHasher.hash_one((call.op, call.ret));
+        let same = |(other, place): &(u64, u32)| {
+            *other == hash && all[*place as usize].op == call.op && all[*place as usize].ret == call.ret
+        };
+        let entry = match places.entry(hash, same, |(hash, _)| *hash) {
+            Entry::Occupied(entry) => return entry.get().1,
+            Entry::Vacant(entry) => entry,
+        };
+        entry.insert((hash, next));
+        let hash = FxBuildHasher.hash_one(call.op);
+        let same = |(other, place): &(u64, u32)| *other == hash && all[*place as usize].op == call.op;
+        let question = questions.entry(hash, same, |(hash, _)| *hash).or_insert((hash, next)).get().1;
+        let mut group = 0;
+        if let Some(numbers) = keys {
+            if let Some(key) = H::key(call.op) {
+                let next = numbers.len() as u32;
+                group = *numbers.entry(key).or_insert(next);
+            } else {
+                *keys = None;
             }
         }
+        all.push(Class {
+            op: call.op,
+            ret: call.ret,
+            read_only: H::read_only(call.op, call.ret),
+            observer: call.ret.is_some() && H::observer(call.op),
+            reset: H::reset(call.op),
+            group,
+            question,
+        });
+        next
+    }
+
+    /// The classes, and how many parts they are about.
+    fn finish(mut self) -> (Vec<Class<'a, M>>, usize) {
+        // Parts mean something only if every operation is about one.
+        let Some(keys) = self.keys else {
+            self.all.iter_mut().for_each(|class| class.group = 0);
+            return (self.all, 1);
+        };
+        (self.all, keys.len().max(1))
     }
 }

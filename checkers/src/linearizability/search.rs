@@ -101,11 +101,13 @@ impl<'a, M: Model, H: Hints<M>, B: Bits> Search<'a, M, H, B> {
                 oldest[rank - 1] = oldest[rank - 1].min(oldest[rank]);
             }
         }
+        // Few searches see fewer configurations than there are operations.
+        let room = plan.returns.len();
         let mut search = Self {
             lookahead: prunings.lookahead.then(|| Lookahead::new(&plan)).flatten(),
             window: Window::new(&plan.by_call),
-            space: Space::new::<H>(model),
-            table: Table::new(prunings.dominance),
+            space: Space::new::<H>(model, room),
+            table: Table::new(prunings.dominance, room),
             plan,
             oldest,
             frames: Vec::new(),

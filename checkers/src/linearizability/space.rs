@@ -16,7 +16,8 @@ pub(super) type Map<K, V> = HashMap<K, V, FxBuildHasher>;
 /// Interned states and memoised transitions.
 pub(super) struct Space<M> {
     states: Vec<M>,
-    places: HashTable<u32>,
+    /// By hash, which is kept since a state can be large: where it is.
+    places: HashTable<(u64, u32)>,
     /// By state and class of operation: the state after it, or [`NONE`].
     transitions: Map<u64, u32>,
     /// What the states take on the heap, as declared.
@@ -28,9 +29,10 @@ fn key(state: u32, class: u32) -> u64 {
 }
 
 impl<M: Model> Space<M> {
-    /// A space with one state, the initial one: number 0.
-    pub(super) fn new<H: Hints<M>>(initial: M) -> Self {
-        let mut space = Self { states: Vec::new(), places: HashTable::new(), transitions: Map::default(), bytes: 0 };
+    /// A space with one state, the initial one: number 0, and room for `room` transitions.
+    pub(super) fn new<H: Hints<M>>(initial: M, room: usize) -> Self {
+        let transitions = Map::with_capacity_and_hasher(room, FxBuildHasher);
+        let mut space = Self { states: Vec::new(), places: HashTable::new(), transitions, bytes: 0 };
         space.intern::<H>(initial);
         space
     }
@@ -41,7 +43,7 @@ impl<M: Model> Space<M> {
 
     /// About how much memory it takes.
     pub(super) fn bytes(&self) -> usize {
-        self.bytes + self.states.len() * 12 + self.transitions.capacity() * 13
+        self.bytes + self.states.len() * 20 + self.transitions.capacity() * 13
     }
 
     /// The state after an operation of `class`, unless it cannot answer `ret` in `state`.
@@ -65,13 +67,21 @@ impl<M: Model> Space<M> {
     #[inline(never)]
     fn transition<H: Hints<M>>(&mut self, key: u64, state: u32, call: (&M::Op, Option<&M::Ret>), verify: bool) -> u32 {
         let (op, ret) = call;
-        let mut model = self.states[state as usize].clone();
-        let legal = if let Some(ret) = ret {
-            model.is_valid_step(op, ret)
-        } else {
+        let step = |model: &mut M| {
+            if let Some(ret) = ret {
+                return model.is_valid_step(op, ret);
+            }
             model.invoke(op);
             true
         };
+        // What changes no state whatever it answers needs no copy of a state that can be large.
+        if !verify && H::read_only(op, None) {
+            let after = if step(&mut self.states[state as usize]) { state } else { NONE };
+            self.transitions.insert(key, after);
+            return after;
+        }
+        let mut model = self.states[state as usize].clone();
+        let legal = step(&mut model);
         let after = if legal { self.intern::<H>(model) } else { NONE };
         if verify && legal && H::read_only(op, ret) {
             assert_eq!(state, after, "{op:?} -> {ret:?} was declared to be read-only, but changed the state");
@@ -82,18 +92,15 @@ impl<M: Model> Space<M> {
 
     fn intern<H: Hints<M>>(&mut self, state: M) -> u32 {
         let Self { states, places, bytes, .. } = self;
-        let hasher = FxBuildHasher;
-        match places.entry(
-            hasher.hash_one(&state),
-            |place| states[*place as usize] == state,
-            |place| hasher.hash_one(&states[*place as usize]),
-        ) {
-            Entry::Occupied(entry) => *entry.get(),
+        let hash = FxBuildHasher.hash_one(&state);
+        let same = |(other, place): &(u64, u32)| *other == hash && states[*place as usize] == state;
+        match places.entry(hash, same, |(hash, _)| *hash) {
+            Entry::Occupied(entry) => entry.get().1,
             Entry::Vacant(entry) => {
                 let place = states.len() as u32;
                 assert!(place < NONE, "fewer states than can be numbered");
                 *bytes += H::bytes(&state);
-                entry.insert(place);
+                entry.insert((hash, place));
                 states.push(state);
                 place
             }

@@ -1,6 +1,7 @@
 //! The configurations that a search has seen.
 
 use hashbrown::hash_map::Entry;
+use rustc_hash::FxBuildHasher;
 
 use super::bits::Bits;
 use super::space::{Map, NONE};
@@ -32,8 +33,9 @@ pub(super) struct Table<B> {
 }
 
 impl<B: Bits> Table<B> {
-    pub(super) fn new(dominance: bool) -> Self {
-        Self { heads: Map::default(), nodes: Vec::new(), dominance, heap: 0 }
+    /// An empty set with room for `room` configurations.
+    pub(super) fn new(dominance: bool, room: usize) -> Self {
+        Self { heads: Map::with_capacity_and_hasher(room, FxBuildHasher), nodes: Vec::new(), dominance, heap: 0 }
     }
 
     pub(super) fn bytes(&self) -> usize {

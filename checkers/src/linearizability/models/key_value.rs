@@ -72,7 +72,11 @@ impl SequentialSpec for KeyValue {
             Op::Append { value, .. } if value.is_empty() => {}
             Op::Put { key, value } => drop(self.0.insert(key.clone(), value.clone())),
             Op::Append { key, value } => match self.0.get_mut(key) {
-                Some(present) => present.push_str(value),
+                Some(present) => {
+                    // Searches keep each state for long, and there are many: room to grow would double them.
+                    present.reserve_exact(value.len());
+                    present.push_str(value);
+                }
                 None => drop(self.0.insert(key.clone(), value.clone())),
             },
         }
