@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use scenarios::{FaultsMode, Overrides, Scenario};
+use scenarios::{FaultsMode, Overrides, Scenario, expand};
+use sim::guided;
 use sim::report::FAULTS;
 use sim::sweep::{Options, Shard, Summary, sweep};
 use sim::{play, play_twice};
@@ -32,6 +33,15 @@ fn a_seed_has_one_digest_alone_and_in_sweeps() {
         }
     }
     assert!(sweeps.iter().all(|sweep| sweep.digest == sweeps[0].digest && sweep.counts == sweeps[0].counts));
+}
+
+#[test]
+fn the_bytes_of_a_seed_are_its_universe() {
+    for seed in 0..3 {
+        let (scenario, report) = guided::play(&expand(seed), &Overrides::default());
+        let drawn = Scenario::draw(seed, &Overrides::default());
+        assert_eq!((&scenario, report.digest), (&drawn, play(&drawn).digest));
+    }
 }
 
 /// A kind that is counted under a name that nobody lists would never be missed.
