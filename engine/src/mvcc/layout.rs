@@ -148,16 +148,6 @@ pub(super) fn all_versions() -> KeyRange {
     (Bound::Included(vec![VERSIONED]), Bound::Excluded(vec![VERSIONED + 1]))
 }
 
-/// The versions of one key up to a position.
-pub(super) fn versions_of(key: &[u8], last: Version) -> KeyRange {
-    let start = VersionKey::new(key, 0, true);
-    let mut end = Vec::with_capacity(start.0.len());
-    end.extend_from_slice(start.stem());
-    end.extend_from_slice(&last.to_be_bytes());
-    end.push(VALUE);
-    (Bound::Included(start.0), Bound::Included(end))
-}
-
 /// All versions of a range of keys.
 pub(super) fn versions_in((start, end): &KeyRange) -> KeyRange {
     let last = |key: &[u8]| VersionKey::new(key, Version::MAX, false).0;

@@ -119,10 +119,9 @@ impl<S: Storage> Store<S> {
 
     /// The newest version of a key; tombstones count.
     pub fn latest_version(&self, key: &[u8]) -> Result<Option<Version>, Error> {
-        let Some(newest) = self.storage.scan_keys(layout::versions_of(key, Version::MAX)).next_back() else {
-            return Ok(None);
-        };
-        Ok(Some(VersionKey::parse(newest?)?.version()))
+        let last = VersionKey::new(key, Version::MAX, false);
+        let newest = self.storage.last_up_to(last.as_bytes())?.filter(|entry| last.is_of_same_key(&entry.key));
+        newest.map(|entry| Ok(VersionRef::parse(&entry.key)?.version())).transpose()
     }
 
     /// The first version found in a range of keys that is newer than `since`; tombstones count.
@@ -131,10 +130,10 @@ impl<S: Storage> Store<S> {
     }
 
     fn change_since(&self, range: &KeyRange, since: Version) -> Result<Option<VersionKey>, Error> {
-        for key in self.storage.scan_keys(layout::versions_in(range)) {
-            let key = VersionKey::parse(key?)?;
-            if key.version() > since {
-                return Ok(Some(key));
+        for entry in self.storage.entries(layout::versions_in(range)) {
+            let Entry { key, .. } = entry?;
+            if VersionRef::parse(&key)?.version() > since {
+                return Ok(Some(VersionKey::parse(key.into_owned())?));
             }
         }
         Ok(None)
@@ -305,7 +304,7 @@ impl<S: Storage> Store<S> {
             }
             self.sweep_batch(batch, version, watermark)?;
             match rest {
-                Some(key) => start = Bound::Included(key.into_bytes()),
+                Some(key) => start = Bound::Included(key),
                 None => return Ok(removed),
             }
         }
@@ -330,29 +329,33 @@ impl<S: Storage> Store<S> {
 
     /// The removals of a sweep from `start` on, and where to go on if a batch does not hold them all. A key's versions
     /// go oldest first, its tombstone last, so that a sweep which stops anywhere brings no removed key back.
-    fn obsolete(&self, start: Bound<Vec<u8>>, watermark: Version) -> Result<(Batch, Option<VersionKey>), Error> {
+    fn obsolete(&self, start: Bound<Vec<u8>>, watermark: Version) -> Result<(Batch, Option<Vec<u8>>), Error> {
         let mut batch = Batch::default();
         let (_, end) = layout::all_versions();
-        // The version before, if it is not above the watermark: the newest so far of its key that is not.
-        let mut newest: Option<VersionKey> = None;
-        for key in self.storage.scan_keys((start, end)) {
-            let key = VersionKey::parse(key?)?;
-            let collectable = key.version() <= watermark;
-            if let Some(previous) = newest.take()
-                && (previous.is_tombstone() || collectable && key.stem() == previous.stem())
-            {
-                if previous.is_tombstone() {
-                    probe!("a deleted row's last trace was collected");
+        // The storage key before, if its version is not above the watermark: the newest so far of its key that is not.
+        let mut newest: Option<Cow<'_, [u8]>> = None;
+        for entry in self.storage.entries((start, end)) {
+            let Entry { key, .. } = entry?;
+            let version = VersionRef::parse(&key)?;
+            let collectable = version.version() <= watermark;
+            if let Some(previous) = newest.take() {
+                let parsed = VersionRef::parse(&previous)?;
+                if parsed.is_tombstone() || collectable && version.is_of_same_key(parsed) {
+                    if parsed.is_tombstone() {
+                        probe!("a deleted row's last trace was collected");
+                    }
+                    batch.delete(previous.into_owned());
                 }
-                batch.delete(previous.into_bytes());
             }
             if batch.operations.len() == SWEEP_BATCH {
-                return Ok((batch, Some(key)));
+                return Ok((batch, Some(key.into_owned())));
             }
             newest = collectable.then_some(key);
         }
-        if let Some(previous) = newest.filter(VersionKey::is_tombstone) {
-            batch.delete(previous.into_bytes());
+        if let Some(previous) = newest
+            && VersionRef::parse(&previous)?.is_tombstone()
+        {
+            batch.delete(previous.into_owned());
         }
         Ok((batch, None))
     }

@@ -322,7 +322,7 @@ fn read_value<F: File>(file: &F, path: &str, entry: Entry, value: &mut [u8]) -> 
 }
 
 /// Refuses what the format cannot hold.
-fn check_size(batch: &Batch) -> Result<(), Error> {
+pub(super) fn check_size(batch: &Batch) -> Result<(), Error> {
     let check = |what, size, limit| if size > limit { Err(Error::TooLarge { what, size, limit }) } else { Ok(()) };
     let mut size = 0;
     for (key, value) in &batch.operations {

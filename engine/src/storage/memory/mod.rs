@@ -1,92 +1,29 @@
-//! Storage in memory: an ordered map. Nothing survives the process; a node that uses it re-applies its whole log.
+//! Storage in memory: a tree of leaves of packed pairs. Nothing survives the process; a node that uses it re-applies its
+//! whole log.
 //!
-//! Short keys and values lie in the nodes of the map, so that looking for a key follows no pointer for each comparison.
+//! It has two levels (an ordered map of [`leaf::Leaf`]s by a key that is not after their first), so that a scan reads memory
+//! in order, and a search passes few branches.
 
-use std::borrow::{Borrow, Cow};
-use std::cmp::Ordering;
+mod key;
+mod leaf;
+
+use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::collections::btree_map::Range;
 use std::ops::Bound;
 
+use self::key::Key;
+use self::leaf::{LEAF, Leaf};
+use super::bitcask::check_size;
 use super::{Batch, Entry, Error, KeyRange, Pair, Status, Storage, is_empty_range};
 
-/// An ordered map as a store.
+/// A store in memory.
 #[derive(Clone, Debug, Default)]
 pub struct Memory {
-    data: BTreeMap<Key, Value>,
+    /// By a key that is greater than all of the leaf before, and not greater than any of the leaf: the empty one for the
+    /// first. No leaf is empty.
+    leaves: BTreeMap<Key, Leaf>,
+    keys: u64,
     size: u64,
-}
-
-type Key = Bytes<22>;
-type Value = Bytes<30>;
-
-/// Bytes, of which few stand here and many elsewhere. Ordered as such.
-#[derive(Clone, Debug)]
-enum Bytes<const N: usize> {
-    /// With zeros after them.
-    Few {
-        length: u8,
-        bytes: [u8; N],
-    },
-    Many(Box<[u8]>),
-}
-
-impl<const N: usize> Bytes<N> {
-    fn new(content: Vec<u8>) -> Self {
-        Self::few(&content).unwrap_or_else(|| Self::Many(content.into_boxed_slice()))
-    }
-
-    /// Bytes that are few enough to stand here.
-    #[inline]
-    fn few(content: &[u8]) -> Option<Self> {
-        let mut bytes = [0; N];
-        bytes.get_mut(..content.len())?.copy_from_slice(content);
-        Some(Self::Few { length: content.len() as u8, bytes })
-    }
-
-    #[inline]
-    fn as_slice(&self) -> &[u8] {
-        match self {
-            Self::Few { length, bytes } => &bytes[..usize::from(*length)],
-            Self::Many(bytes) => bytes,
-        }
-    }
-}
-
-impl<const N: usize> Borrow<[u8]> for Bytes<N> {
-    #[inline]
-    fn borrow(&self) -> &[u8] {
-        self.as_slice()
-    }
-}
-
-impl<const N: usize> PartialEq for Bytes<N> {
-    fn eq(&self, other: &Self) -> bool {
-        self.as_slice() == other.as_slice()
-    }
-}
-
-impl<const N: usize> Eq for Bytes<N> {}
-
-impl<const N: usize> PartialOrd for Bytes<N> {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl<const N: usize> Ord for Bytes<N> {
-    /// The order of the slices, which few bytes have with their zeros too: where one is the start of the other, the zeros are
-    /// less than what follows there, or the same, and then the longer one is greater. Since the length is then known when
-    /// this is compiled, it takes no call.
-    #[inline]
-    fn cmp(&self, other: &Self) -> Ordering {
-        match (self, other) {
-            (Self::Few { length: a_length, bytes: a }, Self::Few { length: b_length, bytes: b }) => {
-                a.cmp(b).then(a_length.cmp(b_length))
-            }
-            _ => self.as_slice().cmp(other.as_slice()),
-        }
-    }
 }
 
 impl Memory {
@@ -95,58 +32,111 @@ impl Memory {
         Self::default()
     }
 
+    /// The leaf where a key is, if it is anywhere.
+    #[inline]
+    fn leaf(&self, key: &[u8]) -> Option<(&Key, &Leaf)> {
+        self.leaves.range(..=Key::new(key)).next_back()
+    }
+
     /// The last pair up to a key.
-    fn last_pair(&self, key: &[u8]) -> Option<(&Key, &Value)> {
-        match Key::few(key) {
-            Some(key) => self.data.range(..=key).next_back(),
-            None => self.data.range::<[u8], _>((Bound::Unbounded, Bound::Included(key))).next_back(),
+    fn last_pair(&self, key: &[u8]) -> Option<(&[u8], &[u8])> {
+        let (first, leaf) = self.leaf(key)?;
+        match leaf.up_to(key) {
+            0 => {
+                let (_, before) = self.leaves.range(..first).next_back()?;
+                before.pair(before.len() - 1)
+            }
+            count => leaf.pair(count - 1),
         }
     }
 
-    fn range(&self, range: &KeyRange) -> Option<Range<'_, Key, Value>> {
-        let (start, end) = range;
-        let borrowed = (start.as_ref().map(Vec::as_slice), end.as_ref().map(Vec::as_slice));
-        (!is_empty_range(range)).then(|| self.data.range::<[u8], _>(borrowed))
+    /// The pairs of a range.
+    fn pairs(&self, range: KeyRange) -> impl DoubleEndedIterator<Item = (&[u8], &[u8])> {
+        let leaves = (!is_empty_range(&range)).then(|| {
+            let start = match &range.0 {
+                Bound::Included(key) | Bound::Excluded(key) => self.leaf(key).map(|(key, _)| key.clone()),
+                Bound::Unbounded => None,
+            };
+            let end = range.1.as_ref().map(|key| Key::new(key));
+            self.leaves.range((start.map_or(Bound::Unbounded, Bound::Included), end))
+        });
+        leaves.into_iter().flatten().flat_map(move |(_, leaf)| {
+            leaf.within(range.0.as_ref().map(Vec::as_slice), range.1.as_ref().map(Vec::as_slice))
+        })
+    }
+
+    fn set(&mut self, key: &[u8], value: &[u8]) {
+        let leaf = match self.leaves.range_mut(..=Key::new(key)).next_back() {
+            Some((_, leaf)) => leaf,
+            None => self.leaves.entry(Key::new(&[])).or_default(),
+        };
+        let old = leaf.set(key, value);
+        if let Some(right) = leaf.split()
+            && let Some((first, _)) = right.pair(0)
+        {
+            self.leaves.insert(Key::new(first), right);
+        }
+        self.keys += u64::from(old.is_none());
+        let before = old.map_or(0, |old| key.len() + old);
+        self.size = self.size + (key.len() + value.len()) as u64 - before as u64;
+    }
+
+    fn remove(&mut self, key: &[u8]) {
+        let Some((first, leaf)) = self.leaves.range_mut(..=Key::new(key)).next_back() else { return };
+        let Some(value) = leaf.remove(key) else { return };
+        if leaf.live() < LEAF / 4 {
+            let first = first.clone();
+            self.join(&first);
+        }
+        self.size -= (key.len() + value) as u64;
+        self.keys -= 1;
+    }
+
+    /// Puts the next leaf into one that has become small, if they are not much together.
+    fn join(&mut self, first: &Key) {
+        let mut leaves = self.leaves.range_mut(first..);
+        let Some((_, leaf)) = leaves.next() else { return };
+        match leaves.next() {
+            Some((next, other)) if leaf.len() == 0 || leaf.live() + other.live() <= LEAF / 2 => {
+                leaf.append(other);
+                let next = next.clone();
+                self.leaves.remove(&next);
+            }
+            None if leaf.len() == 0 => drop(self.leaves.remove(first)),
+            _ => {}
+        }
     }
 }
 
 impl Storage for Memory {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
-        let value = match Key::few(key) {
-            Some(key) => self.data.get(&key),
-            None => self.data.get(key),
-        };
-        Ok(value.map(|value| value.as_slice().to_vec()))
+        Ok(self.leaf(key).and_then(|(_, leaf)| leaf.get(key)).map(<[u8]>::to_vec))
     }
 
     fn scan(&self, range: KeyRange) -> impl DoubleEndedIterator<Item = Result<Pair, Error>> + '_ {
-        let pairs = self.range(&range).into_iter().flatten();
-        pairs.map(|(key, value)| Ok((key.as_slice().to_vec(), value.as_slice().to_vec())))
+        self.pairs(range).map(|(key, value)| Ok((key.to_vec(), value.to_vec())))
     }
 
     fn scan_keys(&self, range: KeyRange) -> impl DoubleEndedIterator<Item = Result<Vec<u8>, Error>> + '_ {
-        self.range(&range).into_iter().flatten().map(|(key, _)| Ok(key.as_slice().to_vec()))
+        self.pairs(range).map(|(key, _)| Ok(key.to_vec()))
     }
 
     fn entries(&self, range: KeyRange) -> impl DoubleEndedIterator<Item = Result<Entry<'_>, Error>> + '_ {
-        let pairs = self.range(&range).unwrap_or_default();
-        pairs.map(|(key, value)| Ok(Entry { key: Cow::Borrowed(key.as_slice()), value: Some(value.as_slice()) }))
+        self.pairs(range).map(|(key, value)| Ok(Entry { key: Cow::Borrowed(key), value: Some(value) }))
     }
 
     fn last_up_to(&self, key: &[u8]) -> Result<Option<Entry<'_>>, Error> {
-        Ok(self
-            .last_pair(key)
-            .map(|(key, value)| Entry { key: Cow::Borrowed(key.as_slice()), value: Some(value.as_slice()) }))
+        Ok(self.last_pair(key).map(|(key, value)| Entry { key: Cow::Borrowed(key), value: Some(value) }))
     }
 
     fn apply(&mut self, batch: Batch) -> Result<(), Error> {
-        for (key, value) in batch.operations {
-            let key_size = key.len() as u64;
-            let (added, old) = match value {
-                Some(value) => (key_size + value.len() as u64, self.data.insert(Key::new(key), Value::new(value))),
-                None => (0, self.data.remove(&Key::new(key))),
-            };
-            self.size = self.size + added - old.map_or(0, |old| key_size + old.as_slice().len() as u64);
+        // The limits of the store on disk, so that what a replica can hold does not depend on its store.
+        check_size(&batch)?;
+        for (key, value) in &batch.operations {
+            match value {
+                Some(value) => self.set(key, value),
+                None => self.remove(key),
+            }
         }
         Ok(())
     }
@@ -156,24 +146,92 @@ impl Storage for Memory {
     }
 
     fn status(&self) -> Status {
-        Status { name: "memory", keys: self.data.len() as u64, size: self.size, disk_size: 0, live_disk_size: 0 }
+        Status { name: "memory", keys: self.keys, size: self.size, disk_size: 0, live_disk_size: 0 }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use bolero::check;
+    use bolero::{TypeGenerator, check};
 
     use super::*;
 
+    #[derive(Clone, Debug, TypeGenerator)]
+    enum Step {
+        /// Keys one after the other, from one on.
+        Run(u16, u8, u8),
+        Set(u16, u8),
+        Remove(u16),
+        RemoveRun(u16, u8),
+    }
+
+    fn key(number: u16) -> Vec<u8> {
+        format!("{:03}", number % 400).into_bytes()
+    }
+
+    impl Step {
+        fn batch(&self) -> Batch {
+            let mut batch = Batch::default();
+            match self {
+                Self::Run(from, count, length) => {
+                    (*from..from.saturating_add((*count).into()))
+                        .for_each(|number| batch.set(key(number), vec![*count; usize::from(length % 40)]));
+                }
+                Self::Set(number, length) => batch.set(key(*number), vec![*length; usize::from(*length)]),
+                Self::Remove(number) => batch.delete(key(*number)),
+                Self::RemoveRun(from, count) => {
+                    (*from..from.saturating_add((*count).into())).for_each(|number| batch.delete(key(number)));
+                }
+            }
+            batch
+        }
+    }
+
     #[test]
-    fn bytes_are_ordered_as_slices_are() {
-        // Of three values, so that there are many starts of others, and zeros at their ends.
-        let content = |bytes: &[u8]| bytes.iter().map(|byte| [0, 1, 255][usize::from(byte % 3)]).collect::<Vec<u8>>();
-        check!().with_type::<(Vec<u8>, Vec<u8>, u8)>().for_each(|(a, b, shared)| {
-            let (a, mut b) = (content(a), content(b));
-            b.splice(..0, a.iter().copied().take(usize::from(*shared)));
-            assert_eq!(Bytes::<4>::new(a.clone()).cmp(&Bytes::new(b.clone())), a.cmp(&b), "{a:?} and {b:?}");
+    fn leaves_stay_in_order_and_few() {
+        check!().with_type::<Vec<Step>>().with_iterations(3_000).for_each(|steps| {
+            let (mut memory, mut model) = (Memory::new(), BTreeMap::new());
+            for step in steps {
+                let batch = step.batch();
+                for (key, value) in batch.operations.clone() {
+                    match value {
+                        Some(value) => model.insert(key, value),
+                        None => model.remove(&key),
+                    };
+                }
+                memory.apply(batch).unwrap();
+                let found: Vec<Pair> = memory.scan((Bound::Unbounded, Bound::Unbounded)).map(Result::unwrap).collect();
+                assert!(found.iter().map(|(key, value)| (key, value)).eq(&model));
+                let mut leaves = memory.leaves.iter().peekable();
+                let mut live = 0;
+                while let Some((first, leaf)) = leaves.next() {
+                    assert!(leaf.len() > 0, "a leaf is empty");
+                    assert!(*first <= Key::new(leaf.pair(0).unwrap().0), "a leaf begins before its key");
+                    let last = Key::new(leaf.pair(leaf.len() - 1).unwrap().0);
+                    assert!(leaves.peek().is_none_or(|(next, _)| last < **next), "leaves overlap");
+                    live += leaf.live() as u64;
+                }
+                assert_eq!(live, memory.size);
+                for number in 0..400 {
+                    let key = key(number);
+                    assert_eq!(memory.get(&key).unwrap().as_ref(), model.get(&key));
+                    let last = memory.last_up_to(&key).unwrap().map(|entry| entry.key.into_owned());
+                    assert_eq!(last.as_ref(), model.range(..=key).next_back().map(|(key, _)| key));
+                }
+            }
         });
+    }
+
+    /// What comes in order fills the leaves, also where other keys follow.
+    #[test]
+    fn what_comes_in_order_is_packed() {
+        for follows in [false, true] {
+            let mut memory = Memory::new();
+            if follows {
+                memory.set(b"x", b"");
+            }
+            (0..400).for_each(|number| memory.set(&key(number), b"12345"));
+            assert!(memory.leaves.len() <= 400 * 8 / 48 + 2, "{} leaves", memory.leaves.len());
+        }
     }
 }
