@@ -8,6 +8,7 @@ use super::super::algebra::Aggregate;
 use super::super::error::Failure;
 use super::super::types::Value;
 use super::accumulate::Accumulator;
+use super::arithmetic::same;
 use super::batch::{BATCH, Batch};
 use super::context::Memory;
 use super::evaluate::{Env, Tuple};
@@ -276,8 +277,8 @@ pub(super) struct SortedAggregate<'a> {
     aggregate: &'a Aggregate,
     input: Boxed<'a>,
     keys: Keys<'a>,
-    /// The key of the group at hand.
-    current: KeyTable,
+    /// The key of the group at hand, if there is one.
+    current: Option<Vec<Value>>,
     groups: Groups<'a>,
     /// The rows at hand, and which of them is next.
     rows: Batch,
@@ -292,7 +293,7 @@ impl<'a> SortedAggregate<'a> {
             aggregate,
             input,
             keys: Keys::new(aggregate.groups.iter().collect()),
-            current: KeyTable::new(aggregate.groups.len()),
+            current: None,
             groups: Groups::new(ctx, aggregate),
             rows: Batch::default(),
             next: 0,
@@ -300,17 +301,14 @@ impl<'a> SortedAggregate<'a> {
         }
     }
 
-    /// Gives the group at hand, if there is one.
-    fn give(current: &mut KeyTable, groups: &mut Groups<'_>, batch: &mut Batch) -> Result<(), Failure> {
-        if current.len() > 0 {
-            groups.complete()?;
-            batch.try_push_with(|values| {
-                values.extend_from_slice(current.key(0));
-                groups.finish(0, values)
-            })?;
-            current.clear();
-            groups.clear();
-        }
+    /// Gives the group at hand, whose key is moved.
+    fn give(key: &mut Vec<Value>, groups: &mut Groups<'_>, batch: &mut Batch) -> Result<(), Failure> {
+        groups.complete()?;
+        batch.try_push_with(|values| {
+            values.append(key);
+            groups.finish(0, values)
+        })?;
+        groups.clear();
         Ok(())
     }
 }
@@ -322,14 +320,16 @@ impl Operator for SortedAggregate<'_> {
         while !self.done && batch.len() < want {
             if self.next == self.rows.len() {
                 let input = self.input.next(outer, BATCH)?;
-                if input.is_none() && self.current.len() == 0 && self.aggregate.groups.is_empty() {
-                    // The group of no rows.
-                    self.current.insert(0, Key { values: &[], columns: &[] });
-                    self.groups.add_group();
-                }
                 let Some(input) = input else {
                     self.done = true;
-                    Self::give(&mut self.current, &mut self.groups, &mut batch)?;
+                    if self.current.is_none() && self.aggregate.groups.is_empty() {
+                        // The group of no rows.
+                        self.current = Some(Vec::new());
+                        self.groups.add_group();
+                    }
+                    if let Some(mut key) = self.current.take() {
+                        Self::give(&mut key, &mut self.groups, &mut batch)?;
+                    }
                     break;
                 };
                 self.ctx.step(input.len())?;
@@ -337,11 +337,17 @@ impl Operator for SortedAggregate<'_> {
             }
             let row = self.rows.row(self.next);
             let key = self.keys.of(row, env)?;
-            let hash = key.hash();
-            if self.current.find(hash, key).is_none() {
-                Self::give(&mut self.current, &mut self.groups, &mut batch)?;
-                self.current.insert(hash, key);
-                self.groups.add_group();
+            match &mut self.current {
+                Some(current) if current.iter().zip(key.iter()).all(|(a, b)| same(a, b)) => {}
+                Some(current) => {
+                    Self::give(current, &mut self.groups, &mut batch)?;
+                    current.extend(key.iter().cloned());
+                    self.groups.add_group();
+                }
+                None => {
+                    self.current = Some(key.iter().cloned().collect());
+                    self.groups.add_group();
+                }
             }
             self.groups.add(0, row, env)?;
             self.next += 1;

@@ -111,6 +111,20 @@ impl<'e> Env<'e> {
         })
     }
 
+    /// The value for a row where that is a column or a constant, as in most comparisons.
+    #[inline]
+    fn standing<'v>(self, expr: &'v Expr, row: Tuple<'v>) -> Option<&'v Value>
+    where
+        'e: 'v,
+    {
+        match expr {
+            Expr::Column(column) => Some(row.get(*column)),
+            Expr::Constant(value) => Some(value),
+            Expr::Parameter(position) => self.ctx.param(*position).ok(),
+            _ => None,
+        }
+    }
+
     /// The value for a row, borrowed where it stands somewhere.
     #[inline]
     pub fn value<'v>(self, expr: &'v Expr, row: Tuple<'v>) -> Result<Cow<'v, Value>, Failure>
@@ -139,7 +153,10 @@ impl<'e> Env<'e> {
                 Some(true) => Some(true),
                 a => or(a, self.truth(b, row)?),
             },
-            Expr::Binary(op, a, b) if !is_scalar(*op) => comparison(*op, &*self.value(a, row)?, &*self.value(b, row)?),
+            Expr::Binary(op, a, b) if !is_scalar(*op) => match (self.standing(a, row), self.standing(b, row)) {
+                (Some(a), Some(b)) => comparison(*op, a, b),
+                _ => comparison(*op, &*self.value(a, row)?, &*self.value(b, row)?),
+            },
             Expr::Is { expr, what, negated } => {
                 let value = self.value(expr, row)?;
                 let holds = match (what, &*value) {

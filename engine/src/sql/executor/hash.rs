@@ -17,15 +17,22 @@ fn mix(hash: u64, n: u64) -> u64 {
     (product as u64) ^ (product >> 64) as u64
 }
 
+/// The integer that a float is equal to, if there is one.
+#[inline]
+fn integer(x: f64) -> Option<i64> {
+    (x == (x as i64) as f64 && x < 9_223_372_036_854_775_808.0).then_some(x as i64)
+}
+
 #[inline]
 fn hash_value(hash: u64, value: &Value) -> u64 {
     match value {
         Value::Integer(n) => mix(hash, *n as u64),
         Value::Null => mix(hash, 0x6e75_6c6c),
         Value::Boolean(b) => mix(hash, 0x626f_6f6c + u64::from(*b)),
-        // A float that is an integer is equal to it.
-        Value::Float(x) if *x == (*x as i64) as f64 && *x < 9_223_372_036_854_775_808.0 => mix(hash, *x as i64 as u64),
-        Value::Float(x) => mix(hash, if x.is_nan() { 0x006e_616e } else { x.to_bits().rotate_left(17) }),
+        Value::Float(x) => match integer(*x) {
+            Some(n) => mix(hash, n as u64),
+            None => mix(hash, if x.is_nan() { 0x006e_616e } else { x.to_bits().rotate_left(17) }),
+        },
         Value::Text(text) => {
             let (words, rest) = text.as_bytes().as_chunks::<8>();
             let hash =
@@ -148,8 +155,31 @@ pub(super) struct KeyTable {
     width: usize,
     values: Vec<Value>,
     hashes: Vec<u64>,
-    /// The numbers, and a part of their hashes, so that most others are passed over without a look at the key.
-    table: HashTable<(u32, u32)>,
+    table: HashTable<Entry>,
+}
+
+/// The number of a key, and what tells it from most others, or from all, without a look at it.
+#[derive(Clone, Copy)]
+struct Entry {
+    /// The key if it is one integer, else its hash.
+    image: u64,
+    is_integer: bool,
+    number: u32,
+}
+
+impl Entry {
+    #[inline]
+    fn new(number: u32, hash: u64, key: Key<'_>) -> Self {
+        let integer = match key.columns {
+            [column] => match &key.values[*column] {
+                Value::Integer(n) => Some(*n),
+                Value::Float(x) => integer(*x),
+                _ => None,
+            },
+            _ => None,
+        };
+        Self { image: integer.map_or(hash, |n| n as u64), is_integer: integer.is_some(), number }
+    }
 }
 
 impl KeyTable {
@@ -164,7 +194,7 @@ impl KeyTable {
     /// About how many bytes a key takes.
     pub fn size_of(key: Key<'_>) -> usize {
         let texts = key.iter().map(|value| if let Value::Text(text) = value { text.len() } else { 0 });
-        24 + size_of::<Value>() * key.columns.len() + texts.sum::<usize>()
+        40 + size_of::<Value>() * key.columns.len() + texts.sum::<usize>()
     }
 
     /// A key by its number.
@@ -175,10 +205,13 @@ impl KeyTable {
     /// The number of a key.
     #[inline]
     pub fn find(&self, hash: u64, key: Key<'_>) -> Option<usize> {
-        let equal = |&(number, part): &(u32, u32)| {
-            part == (hash >> 16) as u32 && self.key(number as usize).iter().zip(key.iter()).all(|(a, b)| same(a, b))
+        let wanted = Entry::new(0, hash, key);
+        let equal = |entry: &Entry| {
+            (entry.image, entry.is_integer) == (wanted.image, wanted.is_integer)
+                && (wanted.is_integer
+                    || self.key(entry.number as usize).iter().zip(key.iter()).all(|(a, b)| same(a, b)))
         };
-        self.table.find(hash, equal).map(|(number, _)| *number as usize)
+        self.table.find(hash, equal).map(|entry| entry.number as usize)
     }
 
     /// Adds a key that is not there, and gives its number.
@@ -187,9 +220,8 @@ impl KeyTable {
         self.values.extend(key.iter().cloned());
         self.hashes.push(hash);
         let hashes = &self.hashes;
-        let entry = u32::try_from(number).expect("memory is limited to fewer keys");
-        let entry = (entry, (hash >> 16) as u32);
-        self.table.insert_unique(hash, entry, |&(number, _)| hashes[number as usize]);
+        let entry = Entry::new(u32::try_from(number).expect("memory is limited to fewer keys"), hash, key);
+        self.table.insert_unique(hash, entry, |entry| hashes[entry.number as usize]);
         number
     }
 

@@ -115,14 +115,25 @@ impl<'a> Sorter<'a> {
         let keys = &self.keys;
         let key = |entry: &Entry| &keys[entry.start..entry.start + entry.length as usize];
         let Some(first) = self.entries.first().map(key) else { return };
-        // What all keys begin with says nothing. Keys of which no more than the prefix follows need no other look.
-        let common = self.entries.iter().fold(first.len(), |common, entry| {
-            first[..common].iter().zip(key(entry)).take_while(|(a, b)| a == b).count()
-        });
+        // What all keys begin with says nothing, nor does what all end with if they are of one length.
+        let shared = |a: &[u8], b: &[u8]| a.iter().zip(b).take_while(|(a, b)| a == b).count();
+        let (mut common, mut tail, mut longest) = (first.len(), first.len(), 0);
+        for entry in &self.entries {
+            let key = key(entry);
+            common = shared(&first[..common], key);
+            longest = longest.max(key.len());
+            let ends = first[first.len() - tail..].iter().rev().zip(key.iter().rev());
+            tail = if key.len() == first.len() { ends.take_while(|(a, b)| a == b).count() } else { 0 };
+        }
         for entry in &mut self.entries {
             entry.prefix = prefix(&keys[entry.start + common..entry.start + entry.length as usize]);
         }
         let skipped = common + 8;
+        if longest <= skipped + tail {
+            // The prefixes say all, without a branch for each comparison.
+            self.entries.sort_unstable_by_key(|entry| u128::from(entry.prefix) << 32 | u128::from(entry.row));
+            return;
+        }
         self.entries.sort_unstable_by(|a, b| {
             a.prefix.cmp(&b.prefix).then_with(|| {
                 if a.length as usize > skipped && b.length as usize > skipped {

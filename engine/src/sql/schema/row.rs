@@ -102,36 +102,59 @@ fn early() -> Error {
     Error::Value("a row ends too early".into())
 }
 
+/// By the first byte of a value, how many bytes follow; after [`LONG`], the length does.
+const LENGTHS: [u8; 256] = {
+    let mut lengths = [0; 256];
+    let mut tag = INTEGER;
+    while tag < LONG {
+        lengths[tag as usize] = match tag {
+            INTEGER..FLOAT => tag - INTEGER,
+            FLOAT => 8,
+            text => text - TEXT,
+        };
+        tag += 1;
+    }
+    lengths
+};
+
 /// The content of the value at the start of `bytes`, with its first byte.
 #[inline]
 fn content<'a>(bytes: &mut &'a [u8]) -> Result<(u8, &'a [u8]), Error> {
     let (&tag, rest) = bytes.split_first().ok_or_else(early)?;
     *bytes = rest;
-    let length = match tag {
-        NULL | FALSE | TRUE => 0,
-        INTEGER..FLOAT => usize::from(tag - INTEGER),
-        FLOAT => 8,
-        LONG => length(bytes)?,
-        text => usize::from(text - TEXT),
-    };
+    let length = if tag == LONG { length(bytes)? } else { usize::from(LENGTHS[usize::from(tag)]) };
     let (content, rest) = bytes.split_at_checked(length).ok_or_else(early)?;
     *bytes = rest;
     Ok((tag, content))
 }
 
+/// The integer in the first bytes of some, whose highest bit is the sign.
+#[inline]
+fn integer(bits: u64, length: u8) -> i64 {
+    let missing = 64 - 8 * u32::from(length);
+    if missing == 64 { 0 } else { (bits << missing) as i64 >> missing }
+}
+
 /// Reads a value off the start of `bytes`.
 #[inline]
 pub fn decode_value(bytes: &mut &[u8]) -> Result<Value, Error> {
+    // An integer with bytes after it, as most of them are, is read with them.
+    if let [tag @ INTEGER..FLOAT, rest @ ..] = bytes
+        && let Some(chunk) = rest.first_chunk::<8>()
+    {
+        let length = tag - INTEGER;
+        *bytes = &rest[usize::from(length)..];
+        return Ok(Value::Integer(integer(u64::from_le_bytes(*chunk), length)));
+    }
     let (tag, content) = content(bytes)?;
     Ok(match tag {
         NULL => Value::Null,
         FALSE => Value::Boolean(false),
         TRUE => Value::Boolean(true),
         INTEGER..FLOAT => {
-            let bits = content.iter().rev().fold(0, |bits, byte| bits << 8 | u64::from(*byte));
-            // The sign is the highest bit of the bytes that there are.
-            let missing = 64 - 8 * content.len() as u32;
-            Value::Integer(if missing == 64 { 0 } else { (bits << missing) as i64 >> missing })
+            let mut chunk = [0; 8];
+            chunk[..content.len()].copy_from_slice(content);
+            Value::Integer(integer(u64::from_le_bytes(chunk), tag - INTEGER))
         }
         FLOAT => Value::float(f64::from_le_bytes(content.try_into().expect("a float has eight bytes"))),
         _ => match std::str::from_utf8(content) {
@@ -175,11 +198,25 @@ impl Decoder {
     pub fn decode_into(&self, bytes: &[u8], out: &mut Vec<Value>) -> Result<(), Error> {
         let mut rest = bytes;
         let count = length(&mut rest)?;
-        let start = out.len();
-        if !self.in_order {
-            out.resize(start + self.width, Value::Null);
-        }
         let mut position = 0;
+        if self.in_order {
+            for (nth, &(column, _)) in self.wanted.iter().enumerate() {
+                let value = if column < count {
+                    while position < column {
+                        content(&mut rest)?;
+                        position += 1;
+                    }
+                    position += 1;
+                    decode_value(&mut rest)?
+                } else {
+                    self.missing.get(nth).cloned().unwrap_or(Value::Null)
+                };
+                out.push(value);
+            }
+            return Ok(());
+        }
+        let start = out.len();
+        out.resize(start + self.width, Value::Null);
         let mut last: Option<(usize, usize)> = None;
         for (nth, &(column, slot)) in self.wanted.iter().enumerate() {
             let value = if last.is_some_and(|(before, _)| before == column) {
@@ -194,12 +231,8 @@ impl Decoder {
             } else {
                 self.missing.get(nth).cloned().unwrap_or(Value::Null)
             };
-            if self.in_order {
-                out.push(value);
-            } else {
-                out[start + slot] = value;
-                last = Some((column, slot));
-            }
+            out[start + slot] = value;
+            last = Some((column, slot));
         }
         Ok(())
     }
