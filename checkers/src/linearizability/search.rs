@@ -106,12 +106,13 @@ impl<'a, M: Model, H: Hints<M>, B: Bits> Search<'a, M, H, B> {
         let mut search = Self {
             lookahead: prunings.lookahead.then(|| Lookahead::new(&plan)).flatten(),
             window: Window::new(&plan.by_call),
-            space: Space::new::<H>(model, room),
+            // A configuration asks for several.
+            space: Space::new::<H>(model, 4 * room),
             table: Table::new(prunings.dominance, room),
             plan,
             oldest,
-            frames: Vec::new(),
-            trail: Vec::new(),
+            frames: Vec::with_capacity(room + 1),
+            trail: Vec::with_capacity(room),
             prunings,
             verify,
             explored: 0,
