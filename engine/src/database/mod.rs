@@ -20,7 +20,6 @@
 mod session;
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::rc::Rc;
 
@@ -65,8 +64,8 @@ struct Shared<S: Storage> {
     functions: RefCell<Registry>,
     options: DatabaseOptions,
     next_session: Cell<u64>,
-    /// The snapshots of open transactions, each with how many there are.
-    snapshots: RefCell<BTreeMap<Version, usize>>,
+    /// The snapshots of open transactions, in order.
+    snapshots: RefCell<Vec<Version>>,
     /// No commit has an earlier time than this one: somebody has read what was there before.
     passed: Cell<Time>,
     /// Versions written since the last garbage collection.

@@ -253,16 +253,15 @@ impl<S: Storage> Session<S> {
     }
 
     fn began(&self, snapshot: Version) {
-        *self.shared.snapshots.borrow_mut().entry(snapshot).or_default() += 1;
+        let mut snapshots = self.shared.snapshots.borrow_mut();
+        let position = snapshots.partition_point(|other| *other <= snapshot);
+        snapshots.insert(position, snapshot);
     }
 
     fn ended(&self, snapshot: Version) {
         let mut snapshots = self.shared.snapshots.borrow_mut();
-        let count = snapshots.get_mut(&snapshot).expect("it has begun");
-        *count -= 1;
-        if *count == 0 {
-            snapshots.remove(&snapshot);
-        }
+        let position = snapshots.binary_search(&snapshot).expect("it has begun");
+        snapshots.remove(position);
     }
 
     fn commit(&self, txn: Txn) -> Result<()> {
@@ -286,7 +285,7 @@ impl<S: Storage> Session<S> {
         store.commit_at(time, position, writes, [])?;
         // Old versions go when there are about as many as there is data, so that the work is in proportion.
         let enough = COLLECT_AFTER.max(store.storage().status().keys / 2);
-        let oldest = self.shared.snapshots.borrow().keys().next().copied().unwrap_or(position);
+        let oldest = self.shared.snapshots.borrow().first().copied().unwrap_or(position);
         let watermark = oldest.min(position.saturating_sub(self.shared.options.history));
         self.shared.written.set(written);
         if written > enough && watermark > store.watermark() {
