@@ -199,19 +199,20 @@ impl Decoder {
         let mut rest = bytes;
         let count = length(&mut rest)?;
         let mut position = 0;
+        let mut decode = |nth: usize, column: usize| {
+            if column >= count {
+                return Ok(self.missing.get(nth).cloned().unwrap_or(Value::Null));
+            }
+            while position < column {
+                content(&mut rest)?;
+                position += 1;
+            }
+            position += 1;
+            decode_value(&mut rest)
+        };
         if self.in_order {
             for (nth, &(column, _)) in self.wanted.iter().enumerate() {
-                let value = if column < count {
-                    while position < column {
-                        content(&mut rest)?;
-                        position += 1;
-                    }
-                    position += 1;
-                    decode_value(&mut rest)?
-                } else {
-                    self.missing.get(nth).cloned().unwrap_or(Value::Null)
-                };
-                out.push(value);
+                out.push(decode(nth, column)?);
             }
             return Ok(());
         }
@@ -219,19 +220,10 @@ impl Decoder {
         out.resize(start + self.width, Value::Null);
         let mut last: Option<(usize, usize)> = None;
         for (nth, &(column, slot)) in self.wanted.iter().enumerate() {
-            let value = if last.is_some_and(|(before, _)| before == column) {
-                last.map_or(Value::Null, |(_, slot)| out[start + slot].clone())
-            } else if column < count {
-                while position < column {
-                    content(&mut rest)?;
-                    position += 1;
-                }
-                position += 1;
-                decode_value(&mut rest)?
-            } else {
-                self.missing.get(nth).cloned().unwrap_or(Value::Null)
+            out[start + slot] = match last {
+                Some((before, slot)) if before == column => out[start + slot].clone(),
+                _ => decode(nth, column)?,
             };
-            out[start + slot] = value;
             last = Some((column, slot));
         }
         Ok(())
