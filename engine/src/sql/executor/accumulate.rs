@@ -53,6 +53,7 @@ impl Accumulator {
     }
 
     /// Adds a value that is not NULL; for COUNT(*), a row. `second` is the second argument.
+    #[inline]
     pub fn add(
         &mut self,
         function: AggregateFunction,
@@ -66,6 +67,20 @@ impl Accumulator {
                 *count += 1;
                 *sum = (i128::from_ne_bytes(*sum) + i128::from(*n)).to_ne_bytes();
             }
+            (state, value) => state.add_rarer(function, value, second, memory)?,
+        }
+        Ok(())
+    }
+
+    /// Adds what is not counted and is no integer to sum.
+    fn add_rarer(
+        &mut self,
+        function: AggregateFunction,
+        value: &Value,
+        second: Option<&Value>,
+        memory: &mut Memory<'_>,
+    ) -> Result<(), Failure> {
+        match (self, value) {
             (state @ Self::Sum { .. }, Value::Float(x)) => {
                 let Self::Sum { count, sum } = *state else { unreachable!("it is a sum") };
                 *state = Self::Floats { count: count + 1, sum: i128::from_ne_bytes(sum) as f64 + x };

@@ -4,7 +4,7 @@
 //! temporary files, as far as needed), and grouped by their order afterwards. The rows of a group come in the same
 //! order in either case, so that sums of floats are the same.
 
-use super::super::algebra::Aggregate;
+use super::super::algebra::{Aggregate, Expr};
 use super::super::error::Failure;
 use super::super::types::Value;
 use super::accumulate::Accumulator;
@@ -12,9 +12,12 @@ use super::arithmetic::same;
 use super::batch::{BATCH, Batch};
 use super::context::Memory;
 use super::evaluate::{Env, Tuple};
-use super::hash::{Key, KeyTable, Keys};
+use super::hash::{Image, Key, KeyTable, Keys};
 use super::sort::{Sorted, Sorter, key_into};
 use super::{Boxed, Context, Operator, Outer};
+
+/// No group.
+const NONE: u32 = u32::MAX;
 
 /// Values that a DISTINCT aggregate has taken, with their groups' numbers before them.
 struct Seen<'a> {
@@ -54,57 +57,90 @@ impl<'a> Groups<'a> {
         self.aggregate.calls.len() * size_of::<Accumulator>()
     }
 
-    /// Adds a row to a group.
-    fn add(&mut self, group: usize, row: &[Value], env: Env<'_>) -> Result<(), Failure> {
-        let row = Tuple::of(row);
-        let start = group * self.aggregate.calls.len();
-        for (nth, call) in self.aggregate.calls.iter().enumerate() {
-            if call.filter.is_some() && !env.holds(call.filter.as_ref(), row)? {
-                continue;
-            }
-            let accumulator = &mut self.accumulators[start + nth];
-            let Some(first) = call.args.first() else {
-                accumulator.add(call.function, &Value::Null, None, &mut self.memory)?;
-                continue;
-            };
-            let first = env.value(first, row)?;
-            if matches!(*first, Value::Null) {
-                continue;
-            }
-            let second = match call.args.get(1) {
-                Some(second) => Some(env.value(second, row)?),
-                None => None,
-            };
-            if let Some(seen) = &mut self.seen[nth] {
-                self.scratch.clear();
-                self.scratch.extend([Value::Integer(group as i64), first.clone().into_owned()]);
-                self.scratch.extend(second.iter().map(|second| second.clone().into_owned()));
-                let key = Key { values: &self.scratch, columns: &seen.columns };
-                let hash = key.hash();
-                if seen.table.find(hash, key).is_some() {
-                    continue;
-                }
-                if seen.rest.is_some() || !self.memory.take(KeyTable::size_of(key)) {
-                    if self.ctx.spill().is_none() {
-                        return Err(self.ctx.out_of_memory());
+    /// Adds rows to groups by their numbers, or to none. Aggregate by aggregate, since that is waiting for memory for the
+    /// most part, and what does little else waits for many rows at once.
+    fn add(&mut self, rows: &Batch, groups: &[u32], env: Env<'_>) -> Result<(), Failure> {
+        let (aggregate, width) = (self.aggregate, self.aggregate.calls.len());
+        for (nth, call) in aggregate.calls.iter().enumerate() {
+            let members = rows.iter().zip(groups).filter(|(_, group)| **group != NONE);
+            let members = members.map(|(row, group)| (row, *group as usize));
+            let plain = call.filter.is_none() && !call.distinct;
+            match call.args.as_slice() {
+                [] if plain => {
+                    for (_, group) in members {
+                        let accumulator = &mut self.accumulators[group * width + nth];
+                        accumulator.add(call.function, &Value::Null, None, &mut self.memory)?;
                     }
-                    let width = self.scratch.len();
-                    let rest = seen.rest.get_or_insert_with(|| Sorter::new(self.ctx, width));
-                    let mut one = Batch::with_capacity(width, 1);
-                    one.push(&self.scratch);
-                    rest.add(one, |row, bytes| {
-                        for value in row {
-                            key_into(bytes, value, false, false);
-                        }
-                        Ok(())
-                    })?;
-                    continue;
                 }
-                seen.table.insert(hash, key);
+                [Expr::Column(column)] if plain => {
+                    for (row, group) in members {
+                        let value = &row[*column];
+                        if !matches!(value, Value::Null) {
+                            let accumulator = &mut self.accumulators[group * width + nth];
+                            accumulator.add(call.function, value, None, &mut self.memory)?;
+                        }
+                    }
+                }
+                _ => {
+                    for (row, group) in members {
+                        self.add_value(nth, group, row, env)?;
+                    }
+                }
             }
-            accumulator.add(call.function, &first, second.as_deref(), &mut self.memory)?;
         }
         Ok(())
+    }
+
+    /// Adds a row to a group.
+    fn add_row(&mut self, group: usize, row: &[Value], env: Env<'_>) -> Result<(), Failure> {
+        (0..self.aggregate.calls.len()).try_for_each(|nth| self.add_value(nth, group, row, env))
+    }
+
+    /// Adds a row to an aggregate of a group.
+    fn add_value(&mut self, nth: usize, group: usize, row: &[Value], env: Env<'_>) -> Result<(), Failure> {
+        let (row, call) = (Tuple::of(row), &self.aggregate.calls[nth]);
+        if call.filter.is_some() && !env.holds(call.filter.as_ref(), row)? {
+            return Ok(());
+        }
+        let accumulator = &mut self.accumulators[group * self.aggregate.calls.len() + nth];
+        let Some(first) = call.args.first() else {
+            return accumulator.add(call.function, &Value::Null, None, &mut self.memory);
+        };
+        let first = env.value(first, row)?;
+        if matches!(*first, Value::Null) {
+            return Ok(());
+        }
+        let second = match call.args.get(1) {
+            Some(second) => Some(env.value(second, row)?),
+            None => None,
+        };
+        if let Some(seen) = &mut self.seen[nth] {
+            self.scratch.clear();
+            self.scratch.extend([Value::Integer(group as i64), first.clone().into_owned()]);
+            self.scratch.extend(second.iter().map(|second| second.clone().into_owned()));
+            let key = Key { values: &self.scratch, columns: &seen.columns };
+            let image = key.image();
+            if seen.table.find(image, key).is_some() {
+                return Ok(());
+            }
+            if seen.rest.is_some() || !self.memory.take(KeyTable::size_of(key)) {
+                if self.ctx.spill().is_none() {
+                    return Err(self.ctx.out_of_memory());
+                }
+                let width = self.scratch.len();
+                let rest = seen.rest.get_or_insert_with(|| Sorter::new(self.ctx, width));
+                let mut one = Batch::with_capacity(width, 1);
+                one.push(&self.scratch);
+                return rest.add(one, |row, bytes| {
+                    for value in row {
+                        key_into(bytes, value, false, false);
+                    }
+                    Ok(())
+                });
+            }
+            seen.table.insert(image, key);
+        }
+        accumulator.add(call.function, &first, second.as_deref(), &mut self.memory)
     }
 
     /// Takes the DISTINCT values that were left, when all rows have been added.
@@ -176,42 +212,44 @@ impl<'a> HashAggregate<'a> {
 
     fn run(&mut self, mut input: Boxed<'a>, outer: Option<&Outer<'_>>) -> Result<(), Failure> {
         let env = Env::new(self.ctx, outer);
+        let mut numbers: Vec<u32> = Vec::new();
         if self.aggregate.groups.is_empty() {
-            self.table.insert(0, Key { values: &[], columns: &[] });
+            let key = Key { values: &[], columns: &[] };
+            self.table.insert(key.image(), key);
             self.groups.add_group();
             while let Some(batch) = input.next(outer, BATCH)? {
                 self.ctx.step(batch.len())?;
-                batch.iter().try_for_each(|row| self.groups.add(0, row, env))?;
+                numbers.resize(batch.len(), 0);
+                self.groups.add(&batch, &numbers, env)?;
             }
             return self.groups.complete();
         }
         let mut rest: Option<Sorter<'a>> = None;
-        let mut numbers: Vec<Option<usize>> = Vec::new();
+        let mut images: Vec<Image> = Vec::new();
         while let Some(batch) = input.next(outer, BATCH)? {
             self.ctx.step(batch.len())?;
-            // The groups of all rows are found before any row is added: looking up is waiting for memory for the most part, and
-            // what does nothing else waits for several rows at once.
+            // As with the accumulators, one thing is done for all rows before the next.
             let mut left = Batch::new(batch.width());
+            let keys = self.keys.of_rows(&batch, env)?;
+            images.clear();
+            images.extend(keys.images());
             numbers.clear();
-            for row in batch.iter() {
-                let key = self.keys.of(row, env)?;
-                let hash = key.hash();
-                let found = self.table.find(hash, key).or_else(|| {
-                    let size = KeyTable::size_of(key) + self.groups.size();
-                    if rest.is_some() || !left.is_empty() || !self.groups.memory.take(size) {
-                        left.push(row);
-                        return None;
-                    }
+            for (position, &image) in images.iter().enumerate() {
+                let key = keys.key(position);
+                if let Some(number) = self.table.find(image, key) {
+                    numbers.push(number as u32);
+                    continue;
+                }
+                let size = KeyTable::size_of(key) + self.groups.size();
+                if rest.is_some() || !left.is_empty() || !self.groups.memory.take(size) {
+                    left.push(batch.row(position));
+                    numbers.push(NONE);
+                } else {
                     self.groups.add_group();
-                    Some(self.table.insert(hash, key))
-                });
-                numbers.push(found);
-            }
-            for (row, group) in batch.iter().zip(&numbers) {
-                if let Some(group) = group {
-                    self.groups.add(*group, row, env)?;
+                    numbers.push(self.table.insert(image, key) as u32);
                 }
             }
+            self.groups.add(&batch, &numbers, env)?;
             if !left.is_empty() {
                 if self.ctx.spill().is_none() {
                     return Err(self.ctx.out_of_memory());
@@ -349,7 +387,7 @@ impl Operator for SortedAggregate<'_> {
                     self.groups.add_group();
                 }
             }
-            self.groups.add(0, row, env)?;
+            self.groups.add_row(0, row, env)?;
             self.next += 1;
         }
         Ok((!batch.is_empty()).then_some(batch))

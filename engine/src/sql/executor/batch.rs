@@ -82,6 +82,44 @@ impl Batch {
         assert_eq!(self.values.len(), self.rows * self.width, "a row of another width");
     }
 
+    /// Appends rows that are moved out of another batch, by their positions. Column by column: to copy from anywhere is
+    /// waiting for memory for the most part, and what does little else waits for many rows at once.
+    pub(super) fn extend_rows(&mut self, from: &mut Self, rows: &(impl ExactSizeIterator<Item = u32> + Clone)) {
+        assert_eq!(self.width, from.width, "rows of another width");
+        let start = self.values.len();
+        self.rows += rows.len();
+        self.values.resize(self.rows * self.width, Value::Null);
+        for column in 0..self.width {
+            let to = self.values[start..].iter_mut().skip(column).step_by(self.width);
+            for (to, row) in to.zip(rows.clone()) {
+                std::mem::swap(to, &mut from.values[row as usize * self.width + column]);
+            }
+        }
+    }
+
+    /// Appends pairs: of each row of one batch, which is moved, and the row that another batch has at a position, or NULLs
+    /// if there is none. Column by column, as [`Batch::extend_rows`].
+    pub(super) fn extend_pairs(&mut self, left: Self, right: &Self, positions: &[Option<u32>]) {
+        assert_eq!(self.width, left.width + right.width, "pairs of another width");
+        assert_eq!(left.rows, positions.len(), "a position for each row");
+        let start = self.values.len();
+        self.rows += left.rows;
+        self.values.reserve(left.rows * self.width);
+        let mut values = left.values.into_iter();
+        for _ in 0..left.rows {
+            self.values.extend(values.by_ref().take(left.width));
+            self.values.extend(std::iter::repeat_n(Value::Null, right.width));
+        }
+        for column in 0..right.width {
+            let to = self.values[start..].iter_mut().skip(left.width + column).step_by(self.width);
+            for (to, position) in to.zip(positions) {
+                if let Some(position) = position {
+                    *to = right.values[*position as usize * right.width + column].clone();
+                }
+            }
+        }
+    }
+
     /// Appends the rows of another batch.
     pub(super) fn append(&mut self, mut other: Self) {
         self.values.append(&mut other.values);

@@ -55,12 +55,12 @@ impl<'a> With<'a> {
                 if !recursive.all {
                     batch.try_retain(|row| {
                         let key = Key { values: row, columns: &columns };
-                        let hash = key.hash();
-                        if seen.find(hash, key).is_some() {
+                        let image = key.image();
+                        if seen.find(image, key).is_some() {
                             return Ok(false);
                         }
                         self.memory.must_take(KeyTable::size_of(key))?;
-                        seen.insert(hash, key);
+                        seen.insert(image, key);
                         Ok::<_, Failure>(true)
                     })?;
                 }

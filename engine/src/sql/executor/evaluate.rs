@@ -140,6 +140,21 @@ impl<'e> Env<'e> {
         })
     }
 
+    /// Hands the value for a row to something. One that stands somewhere is handed on as it is, which costs less than
+    /// [`Env::value`]'s choice of owned and borrowed.
+    #[inline]
+    pub fn with_value<T>(
+        self,
+        expr: &Expr,
+        row: Tuple<'_>,
+        take: impl FnOnce(&Value) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        match self.standing(expr, row) {
+            Some(value) => take(value),
+            None => take(&*self.value(expr, row)?),
+        }
+    }
+
     /// The truth of a condition for a row; `None` is unknown.
     pub fn truth(self, expr: &Expr, row: Tuple<'_>) -> Result<Option<bool>, Failure> {
         let negate = |truth: Option<bool>, negated: bool| truth.map(|truth| truth != negated);

@@ -84,7 +84,7 @@ impl<'a> Partitions<'a> {
                 continue;
             };
             if key.is_comparable() || keeps {
-                self.writers[Self::of(key.hash())].1.write_row(row)?;
+                self.writers[Self::of(key.image().hash)].1.write_row(row)?;
             }
         }
         Ok(())
@@ -104,7 +104,7 @@ impl<'a> Partitions<'a> {
                 continue;
             };
             if key.is_comparable() || condition.shape.gives_lone_left() {
-                self.writers[Self::of(key.hash())].0.write_row(row)?;
+                self.writers[Self::of(key.image().hash)].0.write_row(row)?;
             }
         }
         Ok(())

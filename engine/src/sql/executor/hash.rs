@@ -6,6 +6,7 @@ use hashbrown::HashTable;
 
 use super::super::types::Value;
 use super::arithmetic::same;
+use super::batch::Batch;
 use super::evaluate::{Env, Tuple};
 use crate::sql::algebra::Expr;
 use crate::sql::error::{Failure, SqlState};
@@ -46,7 +47,7 @@ fn hash_value(hash: u64, value: &Value) -> u64 {
 
 /// The hash of some columns of a row: equal for values that are the same.
 #[inline]
-pub(super) fn hash(row: &[Value], columns: &[usize]) -> u64 {
+fn hash(row: &[Value], columns: &[usize]) -> u64 {
     columns.iter().fold(0x243f_6a88_85a3_08d3, |hash, &column| hash_value(hash, &row[column]))
 }
 
@@ -76,9 +77,9 @@ pub(super) type AddressMap<V> = hashbrown::HashMap<usize, V, BuildHasherDefault<
 /// Expressions that make a key of a row. Where all are columns, nothing is copied to look the key up.
 pub(super) struct Keys<'a> {
     exprs: Vec<&'a Expr>,
-    /// The columns of the row, or of the values that were computed.
+    /// The columns of the rows, or of those that were computed.
     columns: Vec<usize>,
-    computed: Option<Vec<Value>>,
+    computed: Option<Batch>,
 }
 
 impl<'a> Keys<'a> {
@@ -87,19 +88,17 @@ impl<'a> Keys<'a> {
             exprs.iter().map(|expr| if let Expr::Column(column) = expr { Some(*column) } else { None }).collect();
         match columns {
             Some(columns) => Self { exprs, columns, computed: None },
-            None => Self { columns: (0..exprs.len()).collect(), exprs, computed: Some(Vec::new()) },
+            None => Self { columns: (0..exprs.len()).collect(), computed: Some(Batch::new(exprs.len())), exprs },
         }
     }
 
-    /// The key of a row, as columns of some values.
+    /// The key of a row.
     #[inline]
     pub fn of<'r>(&'r mut self, row: &'r [Value], env: Env<'_>) -> Result<Key<'r>, Failure> {
         let Some(computed) = &mut self.computed else { return Ok(Key { values: row, columns: &self.columns }) };
-        computed.clear();
-        for expr in &self.exprs {
-            computed.push(env.evaluate(expr, Tuple::of(row))?);
-        }
-        Ok(Key { values: computed, columns: &self.columns })
+        computed.truncate(0);
+        compute(&self.exprs, row, computed, env)?;
+        Ok(Key { values: computed.row(0), columns: &self.columns })
     }
 
     /// As [`Keys::of`], with `None` for a key that cannot be computed, as a sum that is out of range.
@@ -111,10 +110,52 @@ impl<'a> Keys<'a> {
         }
     }
 
+    /// The keys of some rows.
+    pub fn of_rows<'r>(&'r mut self, rows: &'r Batch, env: Env<'_>) -> Result<RowKeys<'r>, Failure> {
+        let Some(computed) = &mut self.computed else { return Ok(RowKeys { rows, columns: &self.columns }) };
+        *computed = Batch::with_capacity(self.exprs.len(), rows.len());
+        rows.iter().try_for_each(|row| compute(&self.exprs, row, computed, env))?;
+        Ok(RowKeys { rows: computed, columns: &self.columns })
+    }
+
+    /// As [`Keys::of_rows`], with NULL for keys that cannot be computed. The positions of these are appended to `unknown`.
+    pub fn of_any_rows<'r>(
+        &'r mut self,
+        rows: &'r Batch,
+        unknown: &mut Vec<u32>,
+        env: Env<'_>,
+    ) -> Result<RowKeys<'r>, Failure> {
+        let Some(computed) = &mut self.computed else { return Ok(RowKeys { rows, columns: &self.columns }) };
+        *computed = Batch::with_capacity(self.exprs.len(), rows.len());
+        for (position, row) in rows.iter().enumerate() {
+            match compute(&self.exprs, row, computed, env) {
+                Ok(()) => {}
+                Err(failure) if is_of_values(&failure) => {
+                    computed.extend(self.exprs.iter().map(|_| Value::Null));
+                    unknown.push(position as u32);
+                }
+                Err(failure) => return Err(failure),
+            }
+        }
+        Ok(RowKeys { rows: computed, columns: &self.columns })
+    }
+
     /// Whether the keys are more than columns.
     pub fn are_computed(&self) -> bool {
         self.computed.is_some()
     }
+}
+
+/// Appends the values of expressions for a row, or nothing if one fails.
+fn compute(exprs: &[&Expr], row: &[Value], computed: &mut Batch, env: Env<'_>) -> Result<(), Failure> {
+    let rows = computed.len();
+    let fill = |values: &mut Vec<Value>| {
+        exprs.iter().try_for_each(|expr| {
+            values.push(env.evaluate(expr, Tuple::of(row))?);
+            Ok(())
+        })
+    };
+    computed.try_push_with(fill).inspect_err(|_| computed.truncate(rows))
 }
 
 /// Whether an error says something of the values, and nothing of limits or the store.
@@ -133,8 +174,17 @@ pub(super) struct Key<'r> {
 
 impl<'r> Key<'r> {
     #[inline]
-    pub fn hash(self) -> u64 {
-        hash(self.values, self.columns)
+    pub fn image(self) -> Image {
+        let hash = hash(self.values, self.columns);
+        let integer = match self.columns {
+            [column] => match &self.values[*column] {
+                Value::Integer(n) => Some(*n),
+                Value::Float(x) => integer(*x),
+                _ => None,
+            },
+            _ => None,
+        };
+        Image { hash, bits: integer.map_or(hash, |n| n as u64), is_integer: integer.is_some() }
     }
 
     /// The values.
@@ -149,6 +199,41 @@ impl<'r> Key<'r> {
     }
 }
 
+/// The keys of some rows.
+#[derive(Clone, Copy)]
+pub(super) struct RowKeys<'r> {
+    rows: &'r Batch,
+    columns: &'r [usize],
+}
+
+impl<'r> RowKeys<'r> {
+    /// The key of a row by its position.
+    #[inline]
+    pub fn key(self, position: usize) -> Key<'r> {
+        Key { values: self.rows.row(position), columns: self.columns }
+    }
+
+    /// The images of the keys in order.
+    pub fn images(self) -> impl Iterator<Item = Image> {
+        self.rows.iter().map(move |values| Key { values, columns: self.columns }.image())
+    }
+
+    /// The images of the keys in order, of those that can be equal to another one.
+    pub fn comparable_images(self) -> impl Iterator<Item = Option<Image>> {
+        let keys = self.rows.iter().map(move |values| Key { values, columns: self.columns });
+        keys.map(|key| key.is_comparable().then(|| key.image()))
+    }
+}
+
+/// A key in short: its hash, equal for keys that are the same, and what tells it from most others, or from all.
+#[derive(Clone, Copy)]
+pub(super) struct Image {
+    pub hash: u64,
+    /// The key if it is one integer, else its hash.
+    bits: u64,
+    is_integer: bool,
+}
+
 /// Distinct keys of one width, numbered from 0 in the order in which they came.
 #[derive(Default)]
 pub(super) struct KeyTable {
@@ -158,28 +243,12 @@ pub(super) struct KeyTable {
     table: HashTable<Entry>,
 }
 
-/// The number of a key, and what tells it from most others, or from all, without a look at it.
+/// The number of a key, and its image without the hash.
 #[derive(Clone, Copy)]
 struct Entry {
-    /// The key if it is one integer, else its hash.
-    image: u64,
+    bits: u64,
     is_integer: bool,
     number: u32,
-}
-
-impl Entry {
-    #[inline]
-    fn new(number: u32, hash: u64, key: Key<'_>) -> Self {
-        let integer = match key.columns {
-            [column] => match &key.values[*column] {
-                Value::Integer(n) => Some(*n),
-                Value::Float(x) => integer(*x),
-                _ => None,
-            },
-            _ => None,
-        };
-        Self { image: integer.map_or(hash, |n| n as u64), is_integer: integer.is_some(), number }
-    }
 }
 
 impl KeyTable {
@@ -204,23 +273,22 @@ impl KeyTable {
 
     /// The number of a key.
     #[inline]
-    pub fn find(&self, hash: u64, key: Key<'_>) -> Option<usize> {
-        let wanted = Entry::new(0, hash, key);
+    pub fn find(&self, image: Image, key: Key<'_>) -> Option<usize> {
         let equal = |entry: &Entry| {
-            (entry.image, entry.is_integer) == (wanted.image, wanted.is_integer)
-                && (wanted.is_integer
-                    || self.key(entry.number as usize).iter().zip(key.iter()).all(|(a, b)| same(a, b)))
+            (entry.bits, entry.is_integer) == (image.bits, image.is_integer)
+                && (image.is_integer || self.key(entry.number as usize).iter().zip(key.iter()).all(|(a, b)| same(a, b)))
         };
-        self.table.find(hash, equal).map(|entry| entry.number as usize)
+        self.table.find(image.hash, equal).map(|entry| entry.number as usize)
     }
 
     /// Adds a key that is not there, and gives its number.
-    pub fn insert(&mut self, hash: u64, key: Key<'_>) -> usize {
+    pub fn insert(&mut self, image: Image, key: Key<'_>) -> usize {
         let number = self.hashes.len();
         self.values.extend(key.iter().cloned());
-        self.hashes.push(hash);
+        self.hashes.push(image.hash);
+        let Image { hash, bits, is_integer } = image;
+        let entry = Entry { bits, is_integer, number: u32::try_from(number).expect("memory is limited to fewer keys") };
         let hashes = &self.hashes;
-        let entry = Entry::new(u32::try_from(number).expect("memory is limited to fewer keys"), hash, key);
         self.table.insert_unique(hash, entry, |entry| hashes[entry.number as usize]);
         number
     }

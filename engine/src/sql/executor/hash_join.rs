@@ -7,14 +7,14 @@
 //!
 //! When the right side does not fit in memory, both sides go to partitions ([`super::grace`]).
 
-use super::super::algebra::{self, Expr};
+use super::super::algebra::{self, Expr, JoinKind};
 use super::super::error::Failure;
 use super::super::types::Value;
 use super::batch::{BATCH, Batch};
 use super::context::Memory;
 use super::evaluate::{Env, Tuple};
 use super::grace::Partitions;
-use super::hash::{Key, KeyTable, Keys};
+use super::hash::{Image, KeyTable, Keys};
 use super::join::Shape;
 use super::{Boxed, Context, Operator, Outer};
 
@@ -54,78 +54,125 @@ impl Condition<'_> {
 pub(super) struct Table {
     pub rows: Batch,
     keys: KeyTable,
-    /// For each key its first and its last row.
-    ends: Vec<(u32, u32)>,
-    /// For each row the next one with the same key.
-    following: Vec<u32>,
+    /// Without them, each row has a key of its own, whose number is the row's.
+    chains: Option<Chains>,
     /// Rows whose keys cannot be computed.
     unknown: Vec<u32>,
     /// Which rows have had a partner, where that matters.
     partnered: Vec<bool>,
 }
 
+/// Which rows have the same key.
+struct Chains {
+    /// For each key its first and its last row.
+    ends: Vec<(u32, u32)>,
+    /// For each row the next one with the same key.
+    following: Vec<u32>,
+}
+
+impl Chains {
+    /// Each of some rows by itself.
+    fn alone(rows: usize) -> Self {
+        Self { ends: (0..rows as u32).map(|row| (row, row)).collect(), following: vec![NONE; rows] }
+    }
+}
+
 impl Table {
     pub fn new(condition: &Condition<'_>, keys: usize) -> Self {
         let rows = Batch::new(condition.shape.right);
-        let (ends, following, unknown, partnered) = Default::default();
-        Self { rows, keys: KeyTable::new(keys), ends, following, unknown, partnered }
+        let (chains, unknown, partnered) = Default::default();
+        Self { rows, keys: KeyTable::new(keys), chains, unknown, partnered }
     }
 
     /// Adds rows, and says how many bytes they take. Rows that equal nothing are left out where they do not come out.
-    pub fn add(&mut self, batch: Batch, condition: &mut Condition<'_>, env: Env<'_>) -> Result<usize, Failure> {
+    pub fn add(&mut self, mut batch: Batch, condition: &mut Condition<'_>, env: Env<'_>) -> Result<usize, Failure> {
         let keeps = condition.keeps_right();
         let mut size = batch.size() + batch.len() * 8;
-        let mut left_out = 0;
-        for (nth, row) in batch.iter().enumerate() {
-            let number = (self.rows.len() + nth - left_out) as u32;
-            let Some(key) = condition.right.of_any(row, env)? else {
-                self.unknown.push(number);
-                self.following.push(NONE);
-                continue;
-            };
-            if !key.is_comparable() {
-                if keeps {
-                    self.following.push(NONE);
+        let mut unknown = Vec::new();
+        let keys = condition.right.of_any_rows(&batch, &mut unknown, env)?;
+        let images: Vec<Option<Image>> = keys.comparable_images().collect();
+        let mut stays = vec![true; batch.len()];
+        let mut number = self.rows.len();
+        for (position, image) in images.into_iter().enumerate() {
+            let key = keys.key(position);
+            if let Some(image) = image {
+                if let Some(key) = self.keys.find(image, key) {
+                    let Chains { ends, following } = self.chains.get_or_insert_with(|| Chains::alone(number));
+                    let (_, last) = &mut ends[key];
+                    following[*last as usize] = number as u32;
+                    *last = number as u32;
+                    following.push(NONE);
                 } else {
-                    left_out += 1;
+                    size += KeyTable::size_of(key) + 8;
+                    self.keys.insert(image, key);
+                    if let Some(Chains { ends, following }) = &mut self.chains {
+                        ends.push((number as u32, number as u32));
+                        following.push(NONE);
+                    }
                 }
-                continue;
-            }
-            let hash = key.hash();
-            if let Some(key) = self.keys.find(hash, key) {
-                let (_, last) = &mut self.ends[key];
-                self.following[*last as usize] = number;
-                *last = number;
             } else {
-                size += KeyTable::size_of(key) + 8;
-                self.keys.insert(hash, key);
-                self.ends.push((number, number));
-            }
-            self.following.push(NONE);
-        }
-        if left_out == 0 {
-            self.rows.append(batch);
-        } else {
-            for row in batch.iter() {
-                if condition.right.of_any(row, env)?.is_none_or(Key::is_comparable) {
-                    self.rows.push(row);
+                if unknown.binary_search(&(position as u32)).is_ok() {
+                    self.unknown.push(number as u32);
+                } else if !keeps {
+                    stays[position] = false;
+                    continue;
                 }
+                self.chains.get_or_insert_with(|| Chains::alone(number)).following.push(NONE);
             }
+            number += 1;
         }
-        assert_eq!(self.following.len(), self.rows.len(), "each row has its place");
+        if number < self.rows.len() + batch.len() {
+            let mut stays = stays.into_iter();
+            batch.try_retain(|_| Ok::<_, Failure>(stays.next() == Some(true)))?;
+        }
+        self.rows.append(batch);
+        let placed = self.chains.as_ref().map_or(self.keys.len(), |chains| chains.following.len());
+        assert_eq!(placed, self.rows.len(), "each row has its place");
         if condition.shape.gives_lone_right() {
             self.partnered.resize(self.rows.len(), false);
         }
         Ok(size)
     }
 
-    /// The first right row with the key of a left row.
-    fn first(&self, left: &[Value], condition: &mut Condition<'_>, env: Env<'_>) -> Result<u32, Failure> {
-        let Some(key) = condition.left.of_any(left, env)? else { return Ok(UNKNOWN) };
-        if !key.is_comparable() {
-            return Ok(NONE);
+    /// Appends for each left row the first right row with its key.
+    fn find_firsts(
+        &self,
+        left: &Batch,
+        condition: &mut Condition<'_>,
+        env: Env<'_>,
+        firsts: &mut Vec<u32>,
+    ) -> Result<(), Failure> {
+        let mut unknown = Vec::new();
+        let keys = condition.left.of_any_rows(left, &mut unknown, env)?;
+        let images: Vec<Option<Image>> = keys.comparable_images().collect();
+        let find = |(position, image): (usize, Option<Image>)| {
+            image.and_then(|image| self.keys.find(image, keys.key(position))).map_or(NONE, |number| number as u32)
+        };
+        firsts.extend(images.into_iter().enumerate().map(find));
+        if let Some(chains) = &self.chains {
+            for first in firsts.iter_mut().filter(|first| **first != NONE) {
+                *first = chains.ends[*first as usize].0;
+            }
         }
-        Ok(self.keys.find(key.hash(), key).map_or(NONE, |key| self.ends[key].0))
+        for position in unknown {
+            firsts[position as usize] = UNKNOWN;
+        }
+        Ok(())
+    }
+
+    /// Whether a left row has one partner at most, and to find it is all that there is to do.
+    fn has_single_partners(&self, condition: &Condition<'_>) -> bool {
+        matches!(condition.shape.kind, JoinKind::Inner | JoinKind::Left)
+            && condition.residual.is_none()
+            && !condition.left.are_computed()
+            && self.chains.is_none()
+            && self.unknown.is_empty()
+    }
+
+    /// The next right row with the key of one.
+    #[inline]
+    fn following(&self, row: u32) -> u32 {
+        self.chains.as_ref().map_or(NONE, |chains| chains.following[row as usize])
     }
 
     /// Gives out right rows without a partner, from one on, until the batch is full; gives back where to go on.
@@ -164,6 +211,29 @@ impl Probe {
         self.next == self.rows.len()
     }
 
+    /// As [`Probe::run`], where a left row has one partner at most.
+    fn run_single(
+        &mut self,
+        table: &Table,
+        condition: &Condition<'_>,
+        out: &mut Batch,
+        want: usize,
+    ) -> Result<(), Failure> {
+        let count = (self.rows.len() - self.next).min(want - out.len());
+        let firsts = &self.firsts[self.next..self.next + count];
+        let mut left = self.rows.take(self.next, count);
+        self.next += count;
+        let mut partners: Vec<Option<u32>> = firsts.iter().map(|&first| (first != NONE).then_some(first)).collect();
+        if !condition.shape.gives_lone_left() {
+            let mut firsts = firsts.iter();
+            left.try_retain(|_| Ok::<_, Failure>(firsts.next() != Some(&NONE)))?;
+            partners.retain(Option::is_some);
+        }
+        condition.ctx.step(count + partners.len())?;
+        out.extend_pairs(left, &table.rows, &partners);
+        Ok(())
+    }
+
     /// Looks rows up until they are through or the batch is full. `known` says of a left row by its position whether it has
     /// had a partner elsewhere, and is told when it has one; then lone rows come out only if this is the `last` table.
     pub fn run(
@@ -176,9 +246,10 @@ impl Probe {
     ) -> Result<(), Failure> {
         let shape = condition.shape;
         if self.firsts.is_empty() {
-            for row in self.rows.iter() {
-                self.firsts.push(table.first(row, condition, env)?);
-            }
+            table.find_firsts(&self.rows, condition, env, &mut self.firsts)?;
+        }
+        if table.has_single_partners(condition) && known.is_none() {
+            return self.run_single(table, condition, out, want);
         }
         let mut looked = 0;
         while self.next < self.rows.len() && out.len() < want {
@@ -222,7 +293,7 @@ impl Probe {
                         break;
                     }
                 }
-                at = table.following[at as usize];
+                at = table.following(at);
             }
             if let Some(known) = &mut known {
                 known[self.next] = partnered;

@@ -5,7 +5,7 @@ use super::super::error::Failure;
 use super::super::types::Value;
 use super::batch::{BATCH, Batch};
 use super::context::Memory;
-use super::hash::{Key, KeyTable, hash};
+use super::hash::{Key, KeyTable};
 use super::sort::{Sorted, Sorter, key_into};
 use super::{Boxed, Context, Operator, Outer};
 
@@ -71,12 +71,12 @@ impl Operator for Distinct<'_> {
             let mut unseen = Batch::new(self.columns.len());
             batch.try_retain(|row| {
                 let key = Key { values: row, columns: &self.columns };
-                let hash = key.hash();
-                if self.seen.find(hash, key).is_some() {
+                let image = key.image();
+                if self.seen.find(image, key).is_some() {
                     return Ok(false);
                 }
                 if self.rest.is_none() && self.memory.take(KeyTable::size_of(key)) {
-                    self.seen.insert(hash, key);
+                    self.seen.insert(image, key);
                     return Ok(true);
                 }
                 unseen.push(row);
@@ -204,12 +204,12 @@ impl<'a> Match<'a> {
             let mut fits = true;
             for row in batch.iter() {
                 let key = Key { values: row, columns: &self.columns };
-                let hash = key.hash();
-                if let Some(number) = rows.find(hash, key) {
+                let image = key.image();
+                if let Some(number) = rows.find(image, key) {
                     counts[number] += 1;
                 } else {
                     fits &= self.memory.take(KeyTable::size_of(key) + 8);
-                    rows.insert(hash, key);
+                    rows.insert(image, key);
                     counts.push(1);
                 }
             }
@@ -255,7 +255,7 @@ impl Operator for Match<'_> {
                     self.ctx.step(batch.len())?;
                     batch.try_retain(|row| {
                         let key = Key { values: row, columns: &self.columns };
-                        let Some(number) = rows.find(hash(row, &self.columns), key) else { return Ok(!intersect) };
+                        let Some(number) = rows.find(key.image(), key) else { return Ok(!intersect) };
                         let has = counts[number] > 0;
                         if self.all {
                             counts[number] = counts[number].saturating_sub(1);

@@ -262,9 +262,7 @@ impl Sorted<'_> {
                 let entries = &sorter.entries[*next..sorter.entries.len().min(next.saturating_add(most))];
                 *next += entries.len();
                 let mut batch = Batch::with_capacity(sorter.width, entries.len());
-                for entry in entries {
-                    batch.extend(sorter.rows.row_mut(entry.row as usize).iter_mut().map(take));
-                }
+                batch.extend_rows(&mut sorter.rows, &entries.iter().map(|entry| entry.row));
                 batch
             }
             Self::Merged(merge) => {
@@ -373,8 +371,10 @@ impl<'a> Sort<'a> {
         while let Some(mut batch) = self.input.next(outer, BATCH)? {
             let order = |row: &[Value], bytes: &mut Vec<u8>| {
                 for key in self.keys {
-                    let value = env.value(&key.expr, Tuple::of(row))?;
-                    key_into(bytes, &value, key.descending, key.nulls_first);
+                    env.with_value(&key.expr, Tuple::of(row), |value| {
+                        key_into(bytes, value, key.descending, key.nulls_first);
+                        Ok(())
+                    })?;
                 }
                 Ok(())
             };

@@ -74,7 +74,7 @@ impl Env<'_> {
             values.push(value.clone());
         }
         let key = Key { values: &values, columns: &columns };
-        let hash = key.hash();
+        let image = key.image();
         {
             let mut memo = memo.borrow_mut();
             if memo.generation != self.ctx.generation() {
@@ -84,7 +84,7 @@ impl Env<'_> {
             }
             memo.asked += 1;
             // Different numbers that are equal can be told apart by what a query makes of them: as text, or divided.
-            if let Some(number) = memo.keys.find(hash, key)
+            if let Some(number) = memo.keys.find(image, key)
                 && memo.keys.key(number).iter().zip(&values).all(|(a, b)| a.datatype() == b.datatype() && a == b)
             {
                 return Ok(memo.answers[number].clone());
@@ -93,7 +93,7 @@ impl Env<'_> {
         let answer = self.run(subquery, row)?;
         let mut memo = memo.borrow_mut();
         let worthwhile = memo.asked < TRIAL || memo.keys.len() as u64 <= memo.asked - memo.asked / 8;
-        if memo.generation == self.ctx.generation() && worthwhile && memo.keys.find(hash, key).is_none() {
+        if memo.generation == self.ctx.generation() && worthwhile && memo.keys.find(image, key).is_none() {
             let size = KeyTable::size_of(key) + size_of::<Answer>() + answer.size();
             if !self.ctx.take_shared(size) {
                 if columns.is_empty() {
@@ -101,7 +101,7 @@ impl Env<'_> {
                 }
                 return Ok(answer);
             }
-            memo.keys.insert(hash, key);
+            memo.keys.insert(image, key);
             memo.answers.push(answer.clone());
         }
         Ok(answer)
@@ -127,15 +127,15 @@ impl Env<'_> {
                     self.ctx.step(batch.len())?;
                     for row in batch.iter() {
                         let key = Key { values: row, columns: &[0] };
-                        let hash = key.hash();
+                        let image = key.image();
                         if matches!(row[0], Value::Null) {
                             set.has_null = true;
-                        } else if set.values.find(hash, key).is_none() {
+                        } else if set.values.find(image, key).is_none() {
                             size += KeyTable::size_of(key);
                             if size > self.ctx.memory_limit() {
                                 return Err(self.ctx.out_of_memory());
                             }
-                            set.values.insert(hash, key);
+                            set.values.insert(image, key);
                         }
                     }
                 }
@@ -185,7 +185,7 @@ impl Set {
         }
         if matches!((op, any), (Binary::Equal, true) | (Binary::NotEqual, false)) {
             let key = Key { values: std::slice::from_ref(value), columns: &[0] };
-            let found = key.is_comparable() && self.values.find(key.hash(), key).is_some();
+            let found = key.is_comparable() && self.values.find(key.image(), key).is_some();
             return Ok(combine(null, Some(found == any)));
         }
         env.ctx.step(self.values.len())?;
