@@ -59,7 +59,7 @@ impl Both {
         let mut number = |n: u64| Value::Integer(numbers.below(n) as i64);
         let customers = (rows / 10).max(1);
         let facts = (0..rows as i64).map(|id| {
-            let note = Value::Text(format!("note {}", id % 1000));
+            let note = Value::from(format!("note {}", id % 1000));
             vec![Value::Integer(id), number(customers), number(100), number(1_000_000_000), note]
         });
         let facts: Vec<_> = facts.collect();
@@ -114,7 +114,7 @@ fn to_sqlite(value: &Value) -> rusqlite::types::Value {
     match value {
         Value::Integer(n) => (*n).into(),
         Value::Float(x) => (*x).into(),
-        Value::Text(text) => text.clone().into(),
+        Value::Text(text) => text.to_string().into(),
         Value::Boolean(b) => (*b).into(),
         Value::Null => rusqlite::types::Value::Null,
     }
@@ -227,7 +227,7 @@ fn point_insert(both: &mut Both, rows: u64) -> Result<()> {
     let start = seconds();
     for id in 0..COUNT {
         let [id, customer, product, amount] = [new(id), 1, 2, 3].map(Value::Integer);
-        both.session.run(&insert, &[id, customer, product, amount, Value::Text("note".to_string())])?;
+        both.session.run(&insert, &[id, customer, product, amount, Value::from("note")])?;
     }
     let ours = seconds() - start;
     let mut statement = both.sqlite.prepare(sql)?;

@@ -162,7 +162,7 @@ impl World {
         let tables = "SELECT table_name FROM information_schema.tables \
                       WHERE table_type = 'BASE TABLE' AND table_schema = 'public'";
         let names = self.select(tables).into_iter().filter_map(|row| match row.into_iter().next() {
-            Some(Value::Text(name)) if name != FENCES => Some(name),
+            Some(Value::Text(name)) if name != FENCES => Some(name.into()),
             _ => None,
         });
         names.collect()

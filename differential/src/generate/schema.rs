@@ -172,10 +172,10 @@ impl Generator<'_, '_> {
             DataType::Text if self.draw.chance(1, 4) => {
                 let letter = |n: usize| char::from(b'a' + n as u8);
                 let (a, b) = (letter(self.draw.below(6)), letter(self.draw.below(6)));
-                Value::Text(format!("{a}{b}"))
+                Value::from(format!("{a}{b}"))
             }
-            DataType::Text if self.draw.chance(1, 2) => Value::Text(self.draw.choose(&["a", "b", "ab"]).to_string()),
-            DataType::Text => Value::Text(self.draw.choose(&TEXTS).to_string()),
+            DataType::Text if self.draw.chance(1, 2) => Value::from(self.draw.choose(&["a", "b", "ab"])),
+            DataType::Text => Value::from(self.draw.choose(&TEXTS)),
         }
     }
 

@@ -54,9 +54,7 @@ impl Sqlite {
                     ValueRef::Null => Value::Null,
                     ValueRef::Integer(n) => Value::Integer(n),
                     ValueRef::Real(x) => Value::Float(x),
-                    ValueRef::Text(text) | ValueRef::Blob(text) => {
-                        Value::Text(String::from_utf8_lossy(text).into_owned())
-                    }
+                    ValueRef::Text(text) | ValueRef::Blob(text) => Value::from(&*String::from_utf8_lossy(text)),
                 });
             }
             rows.push(values);
@@ -74,7 +72,7 @@ impl Sqlite {
                 Value::Boolean(b) => rusqlite::types::Value::Integer((*b).into()),
                 Value::Integer(n) => rusqlite::types::Value::Integer(*n),
                 Value::Float(x) => rusqlite::types::Value::Real(*x),
-                Value::Text(text) => rusqlite::types::Value::Text(text.clone()),
+                Value::Text(text) => rusqlite::types::Value::Text(text.to_string()),
             });
             self.connection
                 .execute(&format!("INSERT INTO {table} VALUES ({marks})"), rusqlite::params_from_iter(values))?;

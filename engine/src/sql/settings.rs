@@ -325,8 +325,7 @@ impl Variables {
     /// SHOW ALL: name, value and description of each.
     pub(super) fn show_all(&self) -> Vec<Vec<Value>> {
         let row = |definition: &Definition| {
-            let texts = [definition.name.to_string(), self.value(definition), definition.about.to_string()];
-            texts.map(Value::Text).to_vec()
+            vec![definition.name.into(), self.value(definition).into(), definition.about.into()]
         };
         DEFINITIONS.iter().map(row).collect()
     }

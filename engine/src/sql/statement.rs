@@ -305,7 +305,7 @@ fn show(what: &str, catalog: &Catalog<'_>, environment: Environment<'_>) -> Resu
         "tables" => {
             let objects = catalog.objects(Read::Schema)?;
             let names = objects.into_iter().filter(|(_, object)| !matches!(object, Object::Index(_)));
-            (vec![text("table_name")], names.map(|(name, _)| vec![Value::Text(name)]).collect())
+            (vec![text("table_name")], names.map(|(name, _)| vec![name.into()]).collect())
         }
         "all" => (["name", "setting", "description"].map(text).to_vec(), variables.show_all()),
         other => {
@@ -319,7 +319,7 @@ fn show(what: &str, catalog: &Catalog<'_>, environment: Environment<'_>) -> Resu
                 "transaction_read_only" => ("transaction_read_only", if read_only { "on" } else { "off" }.to_string()),
                 other => variables.show(other)?,
             };
-            (vec![text(name)], vec![vec![Value::Text(value)]])
+            (vec![text(name)], vec![vec![value.into()]])
         }
     };
     let node = Node::Rows { rows: std::sync::Arc::new(rows), width: columns.len() };

@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+pub use smol_str::SmolStr;
 
 use super::error::{Error, SqlState};
 
@@ -18,8 +19,8 @@ pub enum Value {
     Integer(i64),
     /// IEEE 754, 64 bits.
     Float(f64),
-    /// UTF-8.
-    Text(String),
+    /// UTF-8. A short one stands here, without an allocation; a long one is shared by its copies.
+    Text(SmolStr),
 }
 
 /// The type of a column or an expression.
@@ -63,6 +64,11 @@ impl Value {
     /// compiler, and replicas must not differ.
     pub fn float(x: f64) -> Self {
         Self::Float(one_nan(x))
+    }
+
+    /// Some NULLs: places for values, made without copies.
+    pub(crate) fn nulls(count: usize) -> impl Iterator<Item = Self> {
+        std::iter::repeat_with(|| Self::Null).take(count)
     }
 
     /// The type; `None` for NULL.
@@ -130,10 +136,10 @@ impl Value {
                     _ => None,
                 })?)
             }
-            (value, DataType::Text) => Self::Text(match value {
-                Self::Boolean(b) => if b { "true" } else { "false" }.to_string(),
-                value => value.to_string(),
-            }),
+            (value, DataType::Text) => match value {
+                Self::Boolean(b) => if b { "true" } else { "false" }.into(),
+                value => value.to_string().into(),
+            },
             (value @ (Self::Float(_) | Self::Boolean(_)), to) => {
                 return Err(Error::new(SqlState::DATATYPE_MISMATCH, format!("cannot cast {value} to {to}")));
             }
@@ -216,13 +222,13 @@ impl From<f64> for Value {
 
 impl From<String> for Value {
     fn from(text: String) -> Self {
-        Self::Text(text)
+        Self::Text(text.into())
     }
 }
 
 impl From<&str> for Value {
     fn from(text: &str) -> Self {
-        Self::Text(text.to_string())
+        Self::Text(text.into())
     }
 }
 

@@ -50,7 +50,7 @@ pub(super) async fn perform<C: Client>(session: &mut Session<'_, C>, operation: 
 fn element<C: Client>(session: &mut Session<'_, C>, list: u32) -> [Value; 2] {
     let element = session.fresh_value();
     session.note_append(list, element);
-    [Value::Text(format!("{element},")), Value::Integer(i64::from(list))]
+    [Value::from(format!("{element},")), Value::Integer(i64::from(list))]
 }
 
 async fn read<C: Client>(session: &mut Session<'_, C>, list: u32) -> Result<(), Stop> {

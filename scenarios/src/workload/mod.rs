@@ -270,7 +270,7 @@ fn first_content(workload: &Workload) -> Content {
         Workload::Append { lists } => Content {
             create: create(append::CREATE),
             insert: "INSERT INTO lists (k, items) VALUES",
-            rows: (0..lists).map(|list| row(list, Value::Text(String::new()))).collect(),
+            rows: (0..lists).map(|list| row(list, Value::from(""))).collect(),
         },
         Workload::Unique { .. } => Content { create: create(names::CREATE), insert: "", rows: Vec::new() },
         Workload::ForeignKey { parents, on_delete, .. } => Content {

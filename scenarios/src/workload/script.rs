@@ -145,7 +145,7 @@ async fn read_tables_once<C: Client>(client: &mut C) -> Result<BTreeMap<String, 
         };
         if table != FENCES && table != "progress" {
             let rows = select(client, &format!("SELECT * FROM \"{}\"", table.replace('"', "\"\""))).await?;
-            tables.insert(table.clone(), rows);
+            tables.insert(table.to_string(), rows);
         }
     }
     select(client, "COMMIT").await?;

@@ -173,8 +173,8 @@ impl Database {
                 let new = match (value, &params[0], old) {
                     (["$1"], new, _) => new.clone(),
                     (["items", "||", "$1"], Value::Text(new), Some(Value::Text(old))) => {
-                        let new = if self.strikes(Bug::DoubleAppend, 8, rng) { new.repeat(2) } else { new.clone() };
-                        Value::Text(old + &new)
+                        let times = if self.strikes(Bug::DoubleAppend, 8, rng) { 2 } else { 1 };
+                        Value::from(format!("{old}{}", new.repeat(times)))
                     }
                     other => panic!("{sql}: {other:?}"),
                 };

@@ -4,7 +4,7 @@ use super::super::ast;
 use super::super::binder::primary_key_name;
 use super::super::error::Failure;
 use super::super::schema::{Action, Table};
-use super::super::types::{DataType, Value};
+use super::super::types::{DataType, SmolStr, Value};
 use super::{Catalog, Object, pg};
 use crate::mvcc::Read;
 
@@ -92,11 +92,11 @@ impl Catalog<'_> {
     }
 }
 
-pub(super) fn text(text: impl Into<String>) -> Value {
+pub(super) fn text(text: impl Into<SmolStr>) -> Value {
     Value::Text(text.into())
 }
 
-pub(super) fn optional(value: Option<impl Into<String>>) -> Value {
+pub(super) fn optional(value: Option<impl Into<SmolStr>>) -> Value {
     value.map_or(Value::Null, text)
 }
 

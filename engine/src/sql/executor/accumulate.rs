@@ -108,7 +108,7 @@ impl Accumulator {
             (Self::Texts(texts), Value::Text(text)) => {
                 memory.must_take(text.len() + 1)?;
                 match texts {
-                    None => *texts = Some(text.clone()),
+                    None => *texts = Some(text.to_string()),
                     Some(texts) => {
                         match second {
                             None => texts.push(','),
@@ -139,9 +139,9 @@ impl Accumulator {
         Ok(())
     }
 
-    /// What the aggregate gives.
-    pub fn finish(&self, function: AggregateFunction) -> Result<Value, Error> {
-        Ok(match self {
+    /// Puts what the aggregate gives where it stays.
+    pub fn finish(&self, function: AggregateFunction, result: &mut Value) -> Result<(), Error> {
+        *result = match self {
             Self::Count(count) => Value::Integer(*count),
             Self::Sum { count, sum } => {
                 let sum = i128::from_ne_bytes(*sum);
@@ -160,18 +160,19 @@ impl Accumulator {
             },
             Self::Best(best) => best.clone(),
             Self::Truth(truth) => truth.map_or(Value::Null, Value::Boolean),
-            Self::Texts(texts) => texts.clone().map_or(Value::Null, Value::Text),
+            Self::Texts(texts) => texts.as_deref().map_or(Value::Null, Value::from),
             Self::Moments { count, squares, .. } => {
                 use AggregateFunction::{Deviation, DeviationPopulation, Variance};
                 let degrees = if matches!(function, Variance | Deviation) { count.saturating_sub(1) } else { *count };
-                if degrees == 0 {
-                    return Ok(Value::Null);
-                }
                 let variance = squares / degrees as f64;
                 let root = matches!(function, Deviation | DeviationPopulation);
-                Value::float(if root { variance.sqrt() } else { variance })
+                match degrees {
+                    0 => Value::Null,
+                    _ => Value::float(if root { variance.sqrt() } else { variance }),
+                }
             }
-        })
+        };
+        Ok(())
     }
 }
 

@@ -169,8 +169,11 @@ impl<'a> Groups<'a> {
     /// Appends what the aggregates give for a group.
     fn finish(&self, group: usize, values: &mut Vec<Value>) -> Result<(), Failure> {
         let calls = &self.aggregate.calls;
-        for (call, accumulator) in calls.iter().zip(&self.accumulators[group * calls.len()..]) {
-            values.push(accumulator.finish(call.function)?);
+        let start = values.len();
+        values.extend(Value::nulls(calls.len()));
+        let states = calls.iter().zip(&self.accumulators[group * calls.len()..]);
+        for ((call, accumulator), result) in states.zip(&mut values[start..]) {
+            accumulator.finish(call.function, result)?;
         }
         Ok(())
     }

@@ -6,7 +6,7 @@ use std::fmt;
 use super::super::algebra::{Binary, Unary};
 use super::super::error::{Error, SqlState};
 use super::super::functions::check_length;
-use super::super::types::{DataType, Value};
+use super::super::types::{DataType, SmolStr, Value};
 
 type Result<T> = std::result::Result<T, Error>;
 
@@ -103,7 +103,7 @@ pub fn unary(op: Unary, value: &Value) -> Result<Value> {
 
 /// The value of an operator of two operands.
 pub fn binary(op: Binary, a: &Value, b: &Value) -> Result<Value> {
-    use Value::{Boolean, Float, Integer, Null, Text};
+    use Value::{Boolean, Float, Integer, Null};
     Ok(match (op, a, b) {
         (Binary::And, Null | Boolean(_), Null | Boolean(_)) => and(truth(a), truth(b)).map_or(Null, Boolean),
         (Binary::Or, Null | Boolean(_), Null | Boolean(_)) => or(truth(a), truth(b)).map_or(Null, Boolean),
@@ -113,7 +113,7 @@ pub fn binary(op: Binary, a: &Value, b: &Value) -> Result<Value> {
         (Binary::Concat, a, b) => {
             let (a, b) = (text(a)?, text(b)?);
             check_length(a.len() + b.len())?;
-            Text([a, b].concat())
+            [a.as_str(), b.as_str()].concat().into()
         }
         (op, Integer(a), Integer(b)) => Integer(integers(op, *a, *b)?),
         (op, Float(a), Float(b)) => Value::float(floats(op, *a, *b)),
@@ -132,7 +132,7 @@ fn is_comparison(op: Binary) -> bool {
     matches!(op, Equal | NotEqual | Less | LessOrEqual | Greater | GreaterOrEqual | Same | NotSame)
 }
 
-fn text(value: &Value) -> Result<String> {
+fn text(value: &Value) -> Result<SmolStr> {
     match value.clone().cast(DataType::Text)? {
         Value::Text(text) => Ok(text),
         other => Err(mismatch(Binary::Concat, &[&other])),

@@ -88,7 +88,7 @@ impl Batch {
         assert_eq!(self.width, from.width, "rows of another width");
         let start = self.values.len();
         self.rows += rows.len();
-        self.values.resize(self.rows * self.width, Value::Null);
+        self.values.extend(Value::nulls(rows.len() * self.width));
         for column in 0..self.width {
             let to = self.values[start..].iter_mut().skip(column).step_by(self.width);
             for (to, row) in to.zip(rows.clone()) {
@@ -108,7 +108,7 @@ impl Batch {
         let mut values = left.values.into_iter();
         for _ in 0..left.rows {
             self.values.extend(values.by_ref().take(left.width));
-            self.values.extend(std::iter::repeat_n(Value::Null, right.width));
+            self.values.extend(Value::nulls(right.width));
         }
         for column in 0..right.width {
             let to = self.values[start..].iter_mut().skip(left.width + column).step_by(self.width);

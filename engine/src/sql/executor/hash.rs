@@ -131,7 +131,7 @@ impl<'a> Keys<'a> {
             match compute(&self.exprs, row, computed, env) {
                 Ok(()) => {}
                 Err(failure) if is_of_values(&failure) => {
-                    computed.extend(self.exprs.iter().map(|_| Value::Null));
+                    computed.extend(Value::nulls(self.exprs.len()));
                     unknown.push(position as u32);
                 }
                 Err(failure) => return Err(failure),

@@ -63,7 +63,7 @@ impl Shape {
         match self.kind {
             JoinKind::Anti => out.push(left),
             JoinKind::Left | JoinKind::Full => {
-                out.extend(left.iter().cloned().chain(std::iter::repeat_n(Value::Null, self.right)));
+                out.extend(left.iter().cloned().chain(Value::nulls(self.right)));
             }
             _ => {}
         }
@@ -71,7 +71,7 @@ impl Shape {
 
     /// Gives out a right row without a partner.
     pub fn push_lone_right(self, out: &mut Batch, right: &[Value]) {
-        out.extend(std::iter::repeat_n(Value::Null, self.left).chain(right.iter().cloned()));
+        out.extend(Value::nulls(self.left).chain(right.iter().cloned()));
     }
 }
 

@@ -62,7 +62,7 @@ impl<'a> Scan<'a> {
                 let mut rest = table.index_values(index, key)?;
                 batch.try_push_with(|out| {
                     let start = out.len();
-                    out.resize(start + self.plan.columns.len(), Value::Null);
+                    out.extend(Value::nulls(self.plan.columns.len()));
                     for (descending, slot) in values {
                         match slot {
                             Some(slot) => out[start + slot] = keys::decode(&mut rest, *descending)?,

@@ -42,5 +42,5 @@ fn extreme(args: &[&Value], wanted: Ordering) -> Value {
 fn type_name(args: &[&Value]) -> Result<Value, super::super::error::Error> {
     let [value] = args else { return Err(mismatch("typeof", args)) };
     let name = value.datatype().map_or_else(|| "null".to_string(), |datatype| datatype.to_string().to_lowercase());
-    Ok(Value::Text(name))
+    Ok(name.into())
 }

@@ -46,7 +46,7 @@ pub(super) static FUNCTIONS: &[Scalar] = &[
             11 => "pg_catalog".into(),
             2_200 => "public".into(),
             13_000 => "information_schema".into(),
-            oid => oid.to_string(),
+            oid => oid.to_string().into(),
         })),
         _ => Err(mismatch("regnamespace", args)),
     }),
@@ -73,9 +73,7 @@ pub(super) static FUNCTIONS: &[Scalar] = &[
         _ => Err(mismatch("array_contains", args)),
     }),
     Scalar::new("array_to_string", &[TEXT, TEXT], DataType::Text, |args| match args {
-        [Value::Text(array), Value::Text(between)] => {
-            Ok(Value::Text(elements(array).collect::<Vec<_>>().join(between)))
-        }
+        [Value::Text(array), Value::Text(between)] => Ok(elements(array).collect::<Vec<_>>().join(between).into()),
         _ => Err(mismatch("array_to_string", args)),
     }),
     Scalar::new("regexp_like", &[TEXT, TEXT], DataType::Boolean, |args| match args {
@@ -139,7 +137,7 @@ fn format_type(args: &[&Value]) -> Result<Value, Error> {
         .to_string(),
         _ => return Err(mismatch("format_type", args)),
     };
-    Ok(Value::Text(name))
+    Ok(name.into())
 }
 
 thread_local! {

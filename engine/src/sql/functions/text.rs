@@ -1,7 +1,7 @@
 //! Functions of texts. Positions and lengths are in characters (Unicode scalar values), from 1.
 
 use super::super::error::{Error, SqlState};
-use super::super::types::{DataType, Value};
+use super::super::types::{DataType, SmolStr, Value};
 use super::{Argument, Output, Scalar, mismatch};
 
 /// The longest text that functions and operators make, in bytes.
@@ -39,13 +39,13 @@ pub(super) static FUNCTIONS: &[Scalar] = &[
     Scalar::new("substring", &[TEXT, INTEGER], DataType::Text, substring),
     Scalar::new("substring", &[TEXT, INTEGER, INTEGER], DataType::Text, substring),
     Scalar::new("left", &[TEXT, INTEGER], DataType::Text, |args| match args {
-        [Value::Text(text), Value::Integer(n)] => Ok(Value::Text(end_of(text, *n).0.to_string())),
+        [Value::Text(text), Value::Integer(n)] => Ok(Value::from(end_of(text, *n).0)),
         _ => Err(mismatch("left", args)),
     }),
     Scalar::new("right", &[TEXT, INTEGER], DataType::Text, |args| match args {
-        [Value::Text(_), Value::Integer(0)] => Ok(Value::Text(String::new())),
+        [Value::Text(_), Value::Integer(0)] => Ok(Value::Text(SmolStr::default())),
         // A negative count leaves out so many at the start; a positive one leaves out all but so many.
-        [Value::Text(text), Value::Integer(n)] => Ok(Value::Text(end_of(text, n.saturating_neg()).1.to_string())),
+        [Value::Text(text), Value::Integer(n)] => Ok(Value::from(end_of(text, n.saturating_neg()).1)),
         _ => Err(mismatch("right", args)),
     }),
     Scalar::new("replace", &[TEXT, TEXT, TEXT], DataType::Text, replace),
@@ -73,7 +73,7 @@ pub(super) static FUNCTIONS: &[Scalar] = &[
         [Value::Text(text), Value::Integer(n)] => {
             let n = usize::try_from((*n).max(0)).unwrap_or(usize::MAX);
             check_length(text.len().saturating_mul(n))?;
-            Ok(Value::Text(text.repeat(n)))
+            Ok(Value::from(text.repeat(n)))
         }
         _ => Err(mismatch("repeat", args)),
     }),
@@ -92,19 +92,19 @@ pub(super) static FUNCTIONS: &[Scalar] = &[
     }),
     Scalar::new("chr", &[INTEGER], DataType::Text, |args| match args {
         [Value::Integer(n)] => match u32::try_from(*n).ok().and_then(char::from_u32) {
-            Some(c) if c != '\0' => Ok(Value::Text(c.to_string())),
+            Some(c) if c != '\0' => Ok(Value::from(c.to_string())),
             _ => Err(Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, format!("{n} is not a character"))),
         },
         _ => Err(mismatch("chr", args)),
     }),
     Scalar::new("to_hex", &[INTEGER], DataType::Text, |args| match args {
-        [Value::Integer(n)] => Ok(Value::Text(format!("{n:x}"))),
+        [Value::Integer(n)] => Ok(Value::from(format!("{n:x}"))),
         _ => Err(mismatch("to_hex", args)),
     }),
     Scalar::general("quote_literal", &[Argument::Any], None, Output::Is(DataType::Text), |args| match args {
         [Value::Null] => Ok(Value::Null),
-        [Value::Text(text)] => Ok(Value::Text(format!("'{}'", text.replace('\'', "''")))),
-        [value] => Ok(Value::Text(format!("'{value}'"))),
+        [Value::Text(text)] => Ok(Value::from(format!("'{}'", text.replace('\'', "''")))),
+        [value] => Ok(Value::from(format!("'{value}'"))),
         _ => Err(mismatch("quote_literal", args)),
     }),
 ];
@@ -130,7 +130,7 @@ fn mapped(name: &str, args: &[&Value], map: impl Fn(&str) -> String) -> Result<V
     let text = map(text);
     // A letter of the other case may take more bytes.
     check_length(text.len())?;
-    Ok(Value::Text(text))
+    Ok(Value::from(text))
 }
 
 fn initcap(text: &str) -> String {
@@ -159,7 +159,7 @@ fn trimmed(name: &str, args: &[&Value], start: bool, end: bool) -> Result<Value,
     let within = |c: char| set.binary_search(&c).is_ok();
     let text = if start { text.trim_start_matches(within) } else { text };
     let text = if end { text.trim_end_matches(within) } else { text };
-    Ok(Value::Text(text.to_string()))
+    Ok(Value::from(text))
 }
 
 /// Splits after `n` characters, or before the last `-n`.
@@ -187,7 +187,7 @@ fn substring(args: &[&Value]) -> Result<Value, Error> {
     let end = length.map_or(i64::MAX, |length| start.saturating_add(length));
     let skip = usize::try_from(start.max(1) - 1).unwrap_or(usize::MAX);
     let count = usize::try_from(end.saturating_sub(start.max(1)).max(0)).unwrap_or(usize::MAX);
-    Ok(Value::Text(end_after(end_after(text, skip).1, count).0.to_string()))
+    Ok(Value::from(end_after(end_after(text, skip).1, count).0))
 }
 
 fn end_after(text: &str, count: usize) -> (&str, &str) {
@@ -201,7 +201,7 @@ fn replace(args: &[&Value]) -> Result<Value, Error> {
     }
     let count = text.matches(from.as_str()).count();
     check_length(text.len() - count * from.len() + count.saturating_mul(to.len()))?;
-    Ok(Value::Text(text.replace(from.as_str(), to)))
+    Ok(Value::from(text.replace(from.as_str(), to)))
 }
 
 fn translate(args: &[&Value]) -> Result<Value, Error> {
@@ -220,7 +220,7 @@ fn translate(args: &[&Value]) -> Result<Value, Error> {
         })
         .collect();
     check_length(translated.len())?;
-    Ok(Value::Text(translated))
+    Ok(Value::from(translated))
 }
 
 /// Where a part starts, from 1; 0 if nowhere.
@@ -240,7 +240,7 @@ fn concat(args: &[&Value], separator: &str) -> Result<Value, Error> {
         }
         check_length(result.len())?;
     }
-    Ok(Value::Text(result))
+    Ok(Value::from(result))
 }
 
 fn pad(name: &str, args: &[&Value], left: bool) -> Result<Value, Error> {
@@ -252,14 +252,14 @@ fn pad(name: &str, args: &[&Value], left: bool) -> Result<Value, Error> {
     let length = usize::try_from(length.max(0)).unwrap_or(usize::MAX);
     let has = text.chars().count();
     if length <= has || fill.is_empty() {
-        return Ok(Value::Text(end_after(text, length).0.to_string()));
+        return Ok(Value::from(end_after(text, length).0));
     }
     let missing = length - has;
     // The characters of the filling may be of several bytes.
     check_length(missing.saturating_add(text.len()))?;
     let filling: String = fill.chars().cycle().take(missing).collect();
     check_length(filling.len() + text.len())?;
-    Ok(Value::Text(if left { filling + text } else { format!("{text}{filling}") }))
+    Ok(Value::from(if left { filling + text } else { format!("{text}{filling}") }))
 }
 
 /// One of the parts between separators, counted from 1, or from the end if negative; an empty text if there is none.
@@ -278,5 +278,5 @@ fn split_part(args: &[&Value]) -> Result<Value, Error> {
     } else {
         text.rsplit(separator.as_str()).nth(index)
     };
-    Ok(Value::Text(part.unwrap_or_default().to_string()))
+    Ok(Value::from(part.unwrap_or_default()))
 }

@@ -246,7 +246,7 @@ fn literal(value: ast::Value) -> Result<Expr> {
     Ok(match value {
         ast::Value::Null => Expr::Literal(Value::Null),
         ast::Value::Boolean(b) => Expr::Literal(b.into()),
-        ast::Value::SingleQuotedString(text) => Expr::Literal(Value::Text(text)),
+        ast::Value::SingleQuotedString(text) => Expr::Literal(text.into()),
         ast::Value::Number(digits, false) => Expr::Literal(number(&digits)?),
         ast::Value::Placeholder(name) => {
             let number = name.strip_prefix('$').and_then(|digits| digits.parse().ok()).filter(|&number| number > 0);

@@ -97,7 +97,7 @@ fn column(name: &str) -> Expr {
 }
 
 fn text(text: &str) -> Expr {
-    Expr::Literal(Value::Text(text.to_string()))
+    Expr::Literal(text.into())
 }
 
 fn equal(a: Expr, b: Expr) -> Expr {

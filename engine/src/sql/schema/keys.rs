@@ -378,7 +378,7 @@ pub fn decode(bytes: &mut &[u8], descending: bool) -> Result<Value, Error> {
                     byte => content.push(byte),
                 }
             }
-            Value::Text(String::from_utf8(content).map_err(|_| Error::Key("a text of a key is not UTF-8".into()))?)
+            std::str::from_utf8(&content).map_err(|_| Error::Key("a text of a key is not UTF-8".into()))?.into()
         }
         other => return Err(Error::Key(format!("{other:#04x} begins no value"))),
     })

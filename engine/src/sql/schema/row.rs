@@ -12,7 +12,7 @@
 //! | 13 to 254 | TEXT of 0 to 241 bytes |
 //! | 255 | TEXT, with its length before it as the count of columns has it: 7 bits a byte, the low ones first |
 
-use super::super::types::{Value, one_nan};
+use super::super::types::{SmolStr, Value, one_nan};
 use super::{Row, Table};
 use crate::encoding::Error;
 
@@ -135,19 +135,26 @@ fn integer(bits: u64, length: u8) -> i64 {
     if missing == 64 { 0 } else { (bits << missing) as i64 >> missing }
 }
 
-/// Reads a value off the start of `bytes`.
-#[inline]
+/// Decodes the value at the start of some bytes.
 pub fn decode_value(bytes: &mut &[u8]) -> Result<Value, Error> {
+    let mut value = Value::Null;
+    decode_to(bytes, &mut value)?;
+    Ok(value)
+}
+
+/// Decodes the value at the start of some bytes to where it stays: to move it there would take longer than to decode it.
+fn decode_to(bytes: &mut &[u8], value: &mut Value) -> Result<(), Error> {
     // An integer with bytes after it, as most of them are, is read with them.
     if let [tag @ INTEGER..FLOAT, rest @ ..] = bytes
         && let Some(chunk) = rest.first_chunk::<8>()
     {
         let length = tag - INTEGER;
         *bytes = &rest[usize::from(length)..];
-        return Ok(Value::Integer(integer(u64::from_le_bytes(*chunk), length)));
+        *value = Value::Integer(integer(u64::from_le_bytes(*chunk), length));
+        return Ok(());
     }
     let (tag, content) = content(bytes)?;
-    Ok(match tag {
+    *value = match tag {
         NULL => Value::Null,
         FALSE => Value::Boolean(false),
         TRUE => Value::Boolean(true),
@@ -158,10 +165,11 @@ pub fn decode_value(bytes: &mut &[u8]) -> Result<Value, Error> {
         }
         FLOAT => Value::float(f64::from_le_bytes(content.try_into().expect("a float has eight bytes"))),
         _ => match std::str::from_utf8(content) {
-            Ok(text) => Value::Text(text.to_string()),
+            Ok(text) => Value::Text(SmolStr::new(text)),
             Err(_) => return Err(Error::Value("a text in a row is not UTF-8".into())),
         },
-    })
+    };
+    Ok(())
 }
 
 /// Decodes some columns of a table's rows.
@@ -169,8 +177,6 @@ pub fn decode_value(bytes: &mut &[u8]) -> Result<Value, Error> {
 pub struct Decoder {
     /// The columns in the order of the table, and where each goes to.
     wanted: Vec<(usize, usize)>,
-    /// Whether they go one after the other.
-    in_order: bool,
     /// The values that rows have which are older than the column, in the order of `wanted`; none if all are NULL.
     missing: Vec<Value>,
     width: usize,
@@ -189,9 +195,7 @@ impl Decoder {
         } else {
             wanted.iter().map(|(column, _)| table.columns[*column].missing.clone()).collect()
         };
-        let distinct = wanted.is_sorted_by(|a, b| a.0 < b.0);
-        let in_order = distinct && wanted.len() == columns.len() && wanted.iter().is_sorted_by_key(|(_, slot)| slot);
-        Self { wanted, in_order, missing, width: columns.len() }
+        Self { wanted, missing, width: columns.len() }
     }
 
     /// Appends the columns of a row.
@@ -199,31 +203,23 @@ impl Decoder {
         let mut rest = bytes;
         let count = length(&mut rest)?;
         let mut position = 0;
-        let mut decode = |nth: usize, column: usize| {
-            if column >= count {
-                return Ok(self.missing.get(nth).cloned().unwrap_or(Value::Null));
-            }
-            while position < column {
-                content(&mut rest)?;
-                position += 1;
-            }
-            position += 1;
-            decode_value(&mut rest)
-        };
-        if self.in_order {
-            for (nth, &(column, _)) in self.wanted.iter().enumerate() {
-                out.push(decode(nth, column)?);
-            }
-            return Ok(());
-        }
         let start = out.len();
-        out.resize(start + self.width, Value::Null);
+        out.extend(Value::nulls(self.width));
+        let row = &mut out[start..];
         let mut last: Option<(usize, usize)> = None;
         for (nth, &(column, slot)) in self.wanted.iter().enumerate() {
-            out[start + slot] = match last {
-                Some((before, slot)) if before == column => out[start + slot].clone(),
-                _ => decode(nth, column)?,
-            };
+            match last {
+                Some((before, same)) if before == column => row[slot] = row[same].clone(),
+                _ if column < count => {
+                    while position < column {
+                        content(&mut rest)?;
+                        position += 1;
+                    }
+                    position += 1;
+                    decode_to(&mut rest, &mut row[slot])?;
+                }
+                _ => row[slot] = self.missing.get(nth).cloned().unwrap_or(Value::Null),
+            }
             last = Some((column, slot));
         }
         Ok(())
@@ -280,8 +276,8 @@ mod tests {
                     Value::Integer(if *negative { !n } else { n })
                 }
                 Self::Float(x) => Value::float(*x + 0.0),
-                Self::Text(text) => Value::Text(text.clone()),
-                Self::Long(length) => Value::Text("x".repeat(usize::from(length % 600))),
+                Self::Text(text) => Value::from(text.as_str()),
+                Self::Long(length) => Value::from("x".repeat(usize::from(length % 600))),
             }
         }
     }

@@ -75,7 +75,7 @@ pub(super) fn value(u: &mut Unstructured<'_>, datatype: DataType) -> Result<Valu
         Boolean => Value::Boolean(u.arbitrary()?),
         Integer => Value::Integer(if u.ratio(2, 3)? { u.int_in_range(-2..=4)? } else { *u.choose(&INTEGERS)? }),
         Float => Value::float(if u.ratio(1, 2)? { u.int_in_range(-2..=4)? as f64 / 2.0 } else { *u.choose(&FLOATS)? }),
-        Text => Value::Text((*u.choose(&TEXTS)?).to_string()),
+        Text => Value::from(*u.choose(&TEXTS)?),
     })
 }
 
@@ -191,7 +191,7 @@ impl Generator<'_, '_> {
             }
             6 => {
                 let text = self.expr(Text, depth)?;
-                let pattern = Expr::Literal(Value::Text((*self.u.choose(&PATTERNS)?).to_string()));
+                let pattern = Expr::Literal(Value::from(*self.u.choose(&PATTERNS)?));
                 Expr::Like(Box::new(text), Box::new(pattern), negated)
             }
             _ => {

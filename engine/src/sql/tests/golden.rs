@@ -55,7 +55,7 @@ fn param(text: &str) -> Value {
         text => match (text.parse(), text.parse()) {
             (Ok(n), _) => Value::Integer(n),
             (_, Ok(x)) => Value::Float(x),
-            _ => Value::Text(text.to_string()),
+            _ => Value::from(text),
         },
     }
 }

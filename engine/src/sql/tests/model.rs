@@ -193,8 +193,8 @@ fn cast(value: Value, to: DataType) -> Result<Value> {
             let up = rest > 0.5 || rest == 0.5 && below % 2.0 != 0.0;
             integer(if x.abs() < 1e30 { Some(below as i128 + i128::from(up)) } else { None })?
         }
-        (Value::Boolean(b), DataType::Text) => Value::Text(b.to_string()),
-        (value @ (Value::Integer(_) | Value::Float(_)), DataType::Text) => Value::Text(value.to_string()),
+        (Value::Boolean(b), DataType::Text) => Value::from(b.to_string()),
+        (value @ (Value::Integer(_) | Value::Float(_)), DataType::Text) => Value::from(value.to_string()),
         (value, to) => {
             assert_eq!(value.datatype(), Some(to), "the generator casts nothing else");
             value
@@ -329,7 +329,7 @@ impl Expr {
                     "OR" => boolean(any(&[truth(&a), truth(&b)])),
                     "=" | "<>" | "<" | "<=" | ">" | ">=" => boolean(holds(op, &a, &b)),
                     "||" => match (cast(a, DataType::Text)?, cast(b, DataType::Text)?) {
-                        (Value::Text(a), Value::Text(b)) => Value::Text(a + &b),
+                        (Value::Text(a), Value::Text(b)) => Value::from(format!("{a}{b}")),
                         _ => Value::Null,
                     },
                     op => arithmetic(op, &a, &b)?,
@@ -391,8 +391,8 @@ impl Expr {
                         ("ABS", Value::Integer(n)) => integer(Some(i128::from(*n).abs()))?,
                         ("ABS", Value::Float(x)) => float(x.abs()),
                         ("LENGTH", Value::Text(text)) => Value::Integer(text.chars().count() as i64),
-                        ("UPPER", Value::Text(text)) => Value::Text(text.to_uppercase()),
-                        ("LOWER", Value::Text(text)) => Value::Text(text.to_lowercase()),
+                        ("UPPER", Value::Text(text)) => Value::from(text.to_uppercase()),
+                        ("LOWER", Value::Text(text)) => Value::from(text.to_lowercase()),
                         other => panic!("{other:?}"),
                     },
                 }

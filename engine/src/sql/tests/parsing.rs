@@ -389,7 +389,7 @@ fn lengths_are_limited() {
 #[test]
 fn texts_are_limited() {
     let mut database = Database::new();
-    let mut run = |sql: &str, text: String| database.run("", sql, &[Value::Text(text)], on());
+    let mut run = |sql: &str, text: String| database.run("", sql, &[Value::from(text)], on());
     let create = "CREATE TABLE t (id TEXT PRIMARY KEY, u TEXT UNIQUE, a TEXT)";
     run(create, String::new()).unwrap();
     // A zero byte is where encodings grow.

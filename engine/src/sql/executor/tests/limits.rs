@@ -14,7 +14,7 @@ use crate::disk::{Disk, File as _, MemDisk};
 
 /// Many distinct rows.
 fn many(count: i64) -> Node {
-    rows((0..count).map(|n| vec![Value::Integer(n * 7919 % count), Value::Text(format!("row {n}"))]).collect())
+    rows((0..count).map(|n| vec![Value::Integer(n * 7919 % count), Value::from(format!("row {n}"))]).collect())
 }
 
 fn sort(input: Node) -> Node {

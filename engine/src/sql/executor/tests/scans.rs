@@ -50,7 +50,7 @@ pub(super) fn table(numbered: bool) -> Table {
 fn random_rows(dice: &mut Dice<'_>) -> Vec<Row> {
     let text = |dice: &mut Dice<'_>| match dice.below(4) {
         0 => Value::Null,
-        n => Value::Text(["a", "b\0", "b"][n - 1].to_string()),
+        n => Value::from(["a", "b\0", "b"][n - 1]),
     };
     let mut nan = false;
     let mut float = |n: usize, dice: &mut Dice<'_>| match dice.below(5) {
@@ -110,7 +110,7 @@ fn number(dice: &mut Dice<'_>) -> Value {
 fn text(dice: &mut Dice<'_>) -> Value {
     match dice.below(6) {
         0 => Value::Null,
-        n => Value::Text(["", "a", "b\0", "b", "c"][n - 1].to_string()),
+        n => Value::from(["", "a", "b\0", "b", "c"][n - 1]),
     }
 }
 
@@ -206,7 +206,7 @@ fn scans_give_what_is_in_their_ranges() {
 #[test]
 fn an_index_gives_its_order_both_ways() {
     let table = Arc::new(table(false));
-    let text = |text: &str| Value::Text(text.to_string());
+    let text = |text: &str| Value::from(text);
     let rows: Vec<Row> = [("b", 1.0), ("a", 0.5), ("b", 2.0), ("a", f64::NAN), ("b", -1.0)]
         .iter()
         .enumerate()

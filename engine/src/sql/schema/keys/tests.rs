@@ -33,7 +33,7 @@ impl Any {
             Self::Float(x) => Value::float(*x),
             Self::Nan => Value::Float(f64::NAN),
             Self::Infinite(b) => Value::Float(if *b { f64::INFINITY } else { f64::NEG_INFINITY }),
-            Self::Text(text) => Value::Text(text.clone()),
+            Self::Text(text) => Value::from(text.as_str()),
             Self::Short(bits) => Value::Text((0..bits % 4).map(|n| char::from(bits >> (2 + n * 2) & 3)).collect()),
         }
     }
@@ -106,7 +106,7 @@ fn bytes_from_outside_never_panic() {
         while decode(&mut rest, *descending).is_ok() {}
         let mut rest = bytes.as_slice();
         while skip(&mut rest, *descending).is_ok() {}
-        let text = Value::Text(String::from_utf8_lossy(bytes).into_owned());
+        let text = Value::from(&*String::from_utf8_lossy(bytes));
         let _ = RowKey::from_value(&text);
     });
 }
