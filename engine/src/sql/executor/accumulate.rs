@@ -7,10 +7,77 @@ use super::super::functions::{AggregateFunction, check_length};
 use super::super::types::Value;
 use super::context::Memory;
 
-/// The state of an aggregate over the values so far.
+/// The states of one aggregate for numbered groups. Counts are a quarter as large as others, and stand closer.
+pub(super) enum States {
+    Counts(Vec<i64>),
+    Others(Vec<Accumulator>),
+}
+
+impl States {
+    pub fn new(function: AggregateFunction) -> Self {
+        match function {
+            AggregateFunction::CountRows | AggregateFunction::Count => Self::Counts(Vec::new()),
+            _ => Self::Others(Vec::new()),
+        }
+    }
+
+    /// How many bytes a state takes, besides what its value has elsewhere.
+    pub fn size(&self) -> usize {
+        match self {
+            Self::Counts(_) => size_of::<i64>(),
+            Self::Others(_) => size_of::<Accumulator>(),
+        }
+    }
+
+    /// Adds the state of a group without rows.
+    pub fn add_group(&mut self, function: AggregateFunction) {
+        match self {
+            Self::Counts(counts) => counts.push(0),
+            Self::Others(accumulators) => accumulators.push(Accumulator::new(function)),
+        }
+    }
+
+    /// Adds a value that is not NULL to a group; for COUNT(*), a row. `second` is the second argument.
+    #[inline]
+    pub fn add(
+        &mut self,
+        group: usize,
+        function: AggregateFunction,
+        (value, second): (&Value, Option<&Value>),
+        memory: &mut Memory<'_>,
+    ) -> Result<(), Failure> {
+        match self {
+            Self::Counts(counts) => {
+                counts[group] += 1;
+                Ok(())
+            }
+            Self::Others(accumulators) => accumulators[group].add(function, value, second, memory),
+        }
+    }
+
+    /// Puts what the aggregate gives for a group where it stays.
+    pub fn finish(&self, group: usize, function: AggregateFunction, result: &mut Value) -> Result<(), Error> {
+        match self {
+            Self::Counts(counts) => {
+                *result = Value::Integer(counts[group]);
+                Ok(())
+            }
+            Self::Others(accumulators) => accumulators[group].finish(function, result),
+        }
+    }
+
+    /// Forgets all groups.
+    pub fn clear(&mut self) {
+        match self {
+            Self::Counts(counts) => counts.clear(),
+            Self::Others(accumulators) => accumulators.clear(),
+        }
+    }
+}
+
+/// The state of an aggregate over the values so far, if it is no count.
 #[derive(Clone, Debug)]
 pub(super) enum Accumulator {
-    Count(i64),
     /// Integers are summed exactly, so only the result can be out of range: the bytes of an `i128`, which would make the
     /// state larger.
     Sum {
@@ -35,13 +102,13 @@ pub(super) enum Accumulator {
 }
 
 impl Accumulator {
-    pub fn new(function: AggregateFunction) -> Self {
+    fn new(function: AggregateFunction) -> Self {
         use AggregateFunction::{
             And, Avg, Concat, Count, CountRows, Deviation, DeviationPopulation, Max, Min, Or, Sum, Total, Variance,
             VariancePopulation,
         };
         match function {
-            CountRows | Count => Self::Count(0),
+            CountRows | Count => unreachable!("counts stand alone"),
             Sum | Total | Avg => Self::Sum { count: 0, sum: [0; 16] },
             Min | Max => Self::Best(Value::Null),
             And | Or => Self::Truth(None),
@@ -52,9 +119,9 @@ impl Accumulator {
         }
     }
 
-    /// Adds a value that is not NULL; for COUNT(*), a row. `second` is the second argument.
+    /// Adds a value that is not NULL. `second` is the second argument.
     #[inline]
-    pub fn add(
+    fn add(
         &mut self,
         function: AggregateFunction,
         value: &Value,
@@ -62,7 +129,6 @@ impl Accumulator {
         memory: &mut Memory<'_>,
     ) -> Result<(), Failure> {
         match (self, value) {
-            (Self::Count(count), _) => *count += 1,
             (Self::Sum { count, sum }, Value::Integer(n)) => {
                 *count += 1;
                 *sum = (i128::from_ne_bytes(*sum) + i128::from(*n)).to_ne_bytes();
@@ -72,7 +138,7 @@ impl Accumulator {
         Ok(())
     }
 
-    /// Adds what is not counted and is no integer to sum.
+    /// Adds what is no integer to sum.
     fn add_rarer(
         &mut self,
         function: AggregateFunction,
@@ -140,9 +206,8 @@ impl Accumulator {
     }
 
     /// Puts what the aggregate gives where it stays.
-    pub fn finish(&self, function: AggregateFunction, result: &mut Value) -> Result<(), Error> {
+    fn finish(&self, function: AggregateFunction, result: &mut Value) -> Result<(), Error> {
         *result = match self {
-            Self::Count(count) => Value::Integer(*count),
             Self::Sum { count, sum } => {
                 let sum = i128::from_ne_bytes(*sum);
                 match function {

@@ -7,7 +7,7 @@
 use super::super::algebra::{Aggregate, Expr};
 use super::super::error::Failure;
 use super::super::types::Value;
-use super::accumulate::Accumulator;
+use super::accumulate::States;
 use super::arithmetic::same;
 use super::batch::{BATCH, Batch};
 use super::context::Memory;
@@ -27,11 +27,11 @@ struct Seen<'a> {
     rest: Option<Sorter<'a>>,
 }
 
-/// The accumulators of numbered groups.
+/// The states of the aggregates for numbered groups.
 struct Groups<'a> {
     ctx: &'a Context<'a>,
     aggregate: &'a Aggregate,
-    accumulators: Vec<Accumulator>,
+    states: Vec<States>,
     seen: Vec<Option<Seen<'a>>>,
     memory: Memory<'a>,
     scratch: Vec<Value>,
@@ -43,41 +43,40 @@ impl<'a> Groups<'a> {
             let width = 1 + call.args.len();
             call.distinct.then(|| Seen { table: KeyTable::new(width), columns: (0..width).collect(), rest: None })
         });
-        let (accumulators, scratch) = (Vec::new(), Vec::new());
-        Self { ctx, aggregate, accumulators, seen: seen.collect(), memory: Memory::new(ctx), scratch }
+        let states = aggregate.calls.iter().map(|call| States::new(call.function)).collect();
+        Self { ctx, aggregate, states, seen: seen.collect(), memory: Memory::new(ctx), scratch: Vec::new() }
     }
 
     /// Adds a group without rows.
     fn add_group(&mut self) {
-        self.accumulators.extend(self.aggregate.calls.iter().map(|call| Accumulator::new(call.function)));
+        for (call, states) in self.aggregate.calls.iter().zip(&mut self.states) {
+            states.add_group(call.function);
+        }
     }
 
     /// About how many bytes a group takes, besides its key.
     fn size(&self) -> usize {
-        self.aggregate.calls.len() * size_of::<Accumulator>()
+        self.states.iter().map(States::size).sum()
     }
 
     /// Adds rows to groups by their numbers, or to none. Aggregate by aggregate, since that is waiting for memory for the
     /// most part, and what does little else waits for many rows at once.
     fn add(&mut self, rows: &Batch, groups: &[u32], env: Env<'_>) -> Result<(), Failure> {
-        let (aggregate, width) = (self.aggregate, self.aggregate.calls.len());
-        for (nth, call) in aggregate.calls.iter().enumerate() {
+        for (nth, call) in self.aggregate.calls.iter().enumerate() {
             let members = rows.iter().zip(groups).filter(|(_, group)| **group != NONE);
             let members = members.map(|(row, group)| (row, *group as usize));
             let plain = call.filter.is_none() && !call.distinct;
             match call.args.as_slice() {
                 [] if plain => {
                     for (_, group) in members {
-                        let accumulator = &mut self.accumulators[group * width + nth];
-                        accumulator.add(call.function, &Value::Null, None, &mut self.memory)?;
+                        self.states[nth].add(group, call.function, (&Value::Null, None), &mut self.memory)?;
                     }
                 }
                 [Expr::Column(column)] if plain => {
                     for (row, group) in members {
                         let value = &row[*column];
                         if !matches!(value, Value::Null) {
-                            let accumulator = &mut self.accumulators[group * width + nth];
-                            accumulator.add(call.function, value, None, &mut self.memory)?;
+                            self.states[nth].add(group, call.function, (value, None), &mut self.memory)?;
                         }
                     }
                 }
@@ -102,9 +101,9 @@ impl<'a> Groups<'a> {
         if call.filter.is_some() && !env.holds(call.filter.as_ref(), row)? {
             return Ok(());
         }
-        let accumulator = &mut self.accumulators[group * self.aggregate.calls.len() + nth];
+        let states = &mut self.states[nth];
         let Some(first) = call.args.first() else {
-            return accumulator.add(call.function, &Value::Null, None, &mut self.memory);
+            return states.add(group, call.function, (&Value::Null, None), &mut self.memory);
         };
         let first = env.value(first, row)?;
         if matches!(*first, Value::Null) {
@@ -140,7 +139,7 @@ impl<'a> Groups<'a> {
             }
             seen.table.insert(image, key);
         }
-        accumulator.add(call.function, &first, second.as_deref(), &mut self.memory)
+        states.add(group, call.function, (&first, second.as_deref()), &mut self.memory)
     }
 
     /// Takes the DISTINCT values that were left, when all rows have been added.
@@ -155,8 +154,8 @@ impl<'a> Groups<'a> {
                 if key != last
                     && let [Value::Integer(group), value, second @ ..] = row.row(0)
                 {
-                    let accumulator = &mut self.accumulators[*group as usize * self.aggregate.calls.len() + nth];
-                    accumulator.add(call.function, value, second.first(), &mut self.memory)?;
+                    let values = (value, second.first());
+                    self.states[nth].add(*group as usize, call.function, values, &mut self.memory)?;
                 }
                 std::mem::swap(&mut last, &mut key);
                 key.clear();
@@ -171,16 +170,15 @@ impl<'a> Groups<'a> {
         let calls = &self.aggregate.calls;
         let start = values.len();
         values.extend(Value::nulls(calls.len()));
-        let states = calls.iter().zip(&self.accumulators[group * calls.len()..]);
-        for ((call, accumulator), result) in states.zip(&mut values[start..]) {
-            accumulator.finish(call.function, result)?;
+        for ((call, states), result) in calls.iter().zip(&self.states).zip(&mut values[start..]) {
+            states.finish(group, call.function, result)?;
         }
         Ok(())
     }
 
     /// Forgets all groups.
     fn clear(&mut self) {
-        self.accumulators.clear();
+        self.states.iter_mut().for_each(States::clear);
         self.seen.iter_mut().flatten().for_each(|seen| seen.table.clear());
         self.memory.clear();
     }
@@ -231,7 +229,7 @@ impl<'a> HashAggregate<'a> {
         let mut images: Vec<Image> = Vec::new();
         while let Some(batch) = input.next(outer, BATCH)? {
             self.ctx.step(batch.len())?;
-            // As with the accumulators, one thing is done for all rows before the next.
+            // As with the states, one thing is done for all rows before the next.
             let mut left = Batch::new(batch.width());
             let keys = self.keys.of_rows(&batch, env)?;
             images.clear();
