@@ -244,6 +244,8 @@ pub(super) type Assignment = (String, Option<Expr>);
 
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Update {
+    pub recursive: bool,
+    pub with: Vec<Common>,
     pub table: Name,
     pub alias: Option<String>,
     pub assignments: Vec<Assignment>,
@@ -254,6 +256,8 @@ pub(super) struct Update {
 
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Delete {
+    pub recursive: bool,
+    pub with: Vec<Common>,
     pub table: Name,
     pub alias: Option<String>,
     pub using: Vec<From>,

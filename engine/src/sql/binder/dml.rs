@@ -202,7 +202,8 @@ impl Binder<'_> {
         let mut scope = Scope::of_table(table, alias);
         // Without the table's name, a column is that of the row that is there.
         let excluded = Scope::of_table(table, "excluded").columns.into_iter();
-        scope.append(Scope { columns: excluded.map(|column| Named { merged: true, ..column }).collect() }, width);
+        let excluded = excluded.map(|column| Named { merged: true, ..column }).collect();
+        scope.append(Scope { columns: excluded, keys: Vec::new() }, width);
         let scoped = self.scoped(&scope, Context::default(), "DO UPDATE");
         let set = self.assignments(assignments, table, scoped)?;
         let filter = filter.as_ref().map(|filter| scoped.condition(filter, "WHERE")).transpose()?;
@@ -237,14 +238,17 @@ impl Binder<'_> {
     pub fn update(&self, update: &ast::Update) -> Result<Update> {
         let table = self.table(&update.table)?;
         let alias = update.alias.as_deref().unwrap_or(&table.name);
-        let From { node, scope } = self.joined(target(&table, alias), &update.from, update.filter.as_ref())?;
-        let scoped = self.scoped(&scope, Context::default(), "UPDATE");
-        let (columns, values): (Vec<usize>, Vec<Expr>) =
-            self.assignments(&update.assignments, &table, scoped)?.into_iter().unzip();
         let width = table.columns.len();
-        let total = node.width();
-        let exprs = (0..=width).map(Expr::Column).chain(values).chain((width + 1..total).map(Expr::Column)).collect();
-        let source = super::select::project(node, exprs);
+        let (source, (columns, scope)) = self.with(&update.with, update.recursive, Context::default(), &|context| {
+            let others = (&update.from[..], update.filter.as_ref());
+            let From { node, scope } = self.joined(target(&table, alias), others, context)?;
+            let scoped = self.scoped(&scope, context, "UPDATE");
+            let (columns, values): (Vec<usize>, Vec<Expr>) =
+                self.assignments(&update.assignments, &table, scoped)?.into_iter().unzip();
+            let (stays, rest) = ((0..=width).map(Expr::Column), (width + 1..node.width()).map(Expr::Column));
+            let source = super::select::project(node, stays.chain(values).chain(rest).collect());
+            Ok((source, (columns, scope)))
+        })?;
         let returning = self.returning(update.returning.as_deref(), &without_key(scope, width))?;
         Ok(Update { target: self.target(table)?, source, columns, returning })
     }
@@ -252,19 +256,28 @@ impl Binder<'_> {
     pub fn delete(&self, delete: &ast::Delete) -> Result<Delete> {
         let table = self.table(&delete.table)?;
         let alias = delete.alias.as_deref().unwrap_or(&table.name);
-        let From { node, scope } = self.joined(target(&table, alias), &delete.using, delete.filter.as_ref())?;
+        let (source, scope) = self.with(&delete.with, delete.recursive, Context::default(), &|context| {
+            let others = (&delete.using[..], delete.filter.as_ref());
+            let From { node, scope } = self.joined(target(&table, alias), others, context)?;
+            Ok((node, scope))
+        })?;
         let returning = self.returning(delete.returning.as_deref(), &without_key(scope, table.columns.len()))?;
-        Ok(Delete { target: self.target(table)?, source: node, returning })
+        Ok(Delete { target: self.target(table)?, source, returning })
     }
 
     /// The rows of a table that is written, beside those of others, for which a condition holds.
-    fn joined(&self, target: From, others: &[ast::From], filter: Option<&ast::Expr>) -> Result<From> {
+    fn joined(
+        &self,
+        target: From,
+        (others, filter): (&[ast::From], Option<&ast::Expr>),
+        context: Context<'_>,
+    ) -> Result<From> {
         let mut from = target;
         for other in others {
-            from = self.join(from, other, JoinKind::Inner, &ast::JoinCondition::None, Context::default())?;
+            from = self.join(from, other, JoinKind::Inner, &ast::JoinCondition::None, context)?;
         }
         let Some(filter) = filter else { return Ok(from) };
-        let predicate = self.scoped(&from.scope, Context::default(), "WHERE").condition(filter, "WHERE")?;
+        let predicate = self.scoped(&from.scope, context, "WHERE").condition(filter, "WHERE")?;
         Ok(From { node: Node::Filter { input: Box::new(from.node), predicate }, scope: from.scope })
     }
 

@@ -12,20 +12,42 @@ use super::{Binder, Commons, Context, Output, Query, Result};
 
 impl Binder<'_> {
     pub(super) fn bind_query(&self, query: &ast::Query, context: Context<'_>) -> Result<Query> {
-        self.deeper(|| self.with(query, &query.with, context))
+        let body = &|context: Context<'_>| {
+            let Query { node, columns } = self.ordered(query, context)?;
+            Ok((node, columns))
+        };
+        let (node, columns) = self.with(&query.with, query.recursive, context, body)?;
+        Ok(Query { node, columns })
     }
 
-    /// Binds the common tables from the first of `rest` on, then the query itself.
-    fn with(&self, query: &ast::Query, rest: &[ast::Common], context: Context<'_>) -> Result<Query> {
-        let Some((common, rest)) = rest.split_first() else { return self.ordered(query, context) };
-        let before = &query.with[..query.with.len() - rest.len() - 1];
+    /// Binds common tables, and around them what `body` binds, which gives something besides.
+    pub(super) fn with<T>(
+        &self,
+        with: &[ast::Common],
+        recursive: bool,
+        context: Context<'_>,
+        body: &dyn Fn(Context<'_>) -> Result<(Node, T)>,
+    ) -> Result<(Node, T)> {
+        self.deeper(|| self.with_rest((with, 0), recursive, context, body))
+    }
+
+    /// Binds the common tables from one on, then the rest.
+    fn with_rest<T>(
+        &self,
+        (with, nth): (&[ast::Common], usize),
+        recursive: bool,
+        context: Context<'_>,
+        body: &dyn Fn(Context<'_>) -> Result<(Node, T)>,
+    ) -> Result<(Node, T)> {
+        let Some(common) = with.get(nth) else { return body(context) };
+        let before = &with[..nth];
         if before.iter().any(|other| other.name == common.name) {
             let message = format!("the common table {:?} is defined twice", common.name);
             return Err(Error::new(SqlState::DUPLICATE_ALIAS, message).into());
         }
         let id = self.common_id();
-        let (bound, recursive) = match recursive_parts(common) {
-            Some((first, step, all)) if query.recursive => self.recursive(id, common, first, step, all, context)?,
+        let (bound, step) = match recursive_parts(common) {
+            Some((first, step, all)) if recursive => self.recursive(id, common, first, step, all, context)?,
             _ => {
                 let mut bound = self.bind_query(&common.query, context)?;
                 name_columns(&mut bound.columns, common)?;
@@ -34,9 +56,9 @@ impl Binder<'_> {
         };
         let commons = Commons { name: &common.name, id, columns: &bound.columns, parent: context.commons };
         let context = Context { commons: Some(&commons), ..context };
-        let body = self.deeper(|| self.with(query, rest, context))?;
-        let node = Node::With { id, common: Box::new(bound.node), recursive, body: Box::new(body.node) };
-        Ok(Query { node, columns: body.columns })
+        let (inner, besides) = self.deeper(|| self.with_rest((with, nth + 1), recursive, context, body))?;
+        let node = Node::With { id, common: Box::new(bound.node), recursive: step, body: Box::new(inner) };
+        Ok((node, besides))
     }
 
     fn recursive(

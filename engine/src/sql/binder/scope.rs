@@ -1,5 +1,7 @@
 //! Scopes: the columns that the expressions of a query can name.
 
+use std::ops::Range;
+
 use super::super::algebra::Expr;
 use super::super::error::{Error, SqlState};
 use super::super::schema::Table;
@@ -10,6 +12,16 @@ use super::{Context, Outer, Output, Typed};
 #[derive(Clone, Debug, Default)]
 pub(super) struct Scope {
     pub columns: Vec<Named>,
+    /// The primary keys of the tables.
+    pub keys: Vec<TableKey>,
+}
+
+/// A primary key among the columns of a row.
+#[derive(Clone, Debug)]
+pub(super) struct TableKey {
+    pub columns: Vec<usize>,
+    /// The columns of its table, which it determines.
+    pub table: Range<usize>,
 }
 
 /// A column that can be named.
@@ -38,7 +50,9 @@ impl Scope {
             position,
             merged: false,
         });
-        Self { columns: columns.collect() }
+        let key = TableKey { columns: table.primary_key.clone(), table: 0..table.columns.len() };
+        let keys = if table.primary_key.is_empty() { Vec::new() } else { vec![key] };
+        Self { columns: columns.collect(), keys }
     }
 
     /// The columns of a query that has a name.
@@ -51,7 +65,7 @@ impl Scope {
             position,
             merged: false,
         });
-        Self { columns: columns.collect() }
+        Self { columns: columns.collect(), keys: Vec::new() }
     }
 
     /// Whether a table of a name is there.
@@ -63,6 +77,17 @@ impl Scope {
     pub fn append(&mut self, other: Self, width: usize) {
         let shifted = other.columns.into_iter().map(|column| Named { position: column.position + width, ..column });
         self.columns.extend(shifted);
+        let shifted = other.keys.into_iter().map(|TableKey { columns, table }| TableKey {
+            columns: columns.into_iter().map(|column| column + width).collect(),
+            table: table.start + width..table.end + width,
+        });
+        self.keys.extend(shifted);
+    }
+
+    /// Whether rows that are the same in some columns are so in another one, since a primary key is among those. Where an
+    /// outer join has no row of the key's table, all of its columns are NULL.
+    pub fn determines(&self, same: impl Fn(usize) -> bool, column: usize) -> bool {
+        self.keys.iter().any(|key| key.table.contains(&column) && key.columns.iter().all(|column| same(*column)))
     }
 
     /// The column of a name, if there is one.

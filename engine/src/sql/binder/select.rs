@@ -5,6 +5,7 @@
 //! that is left over is one that has no single value in a group.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 
 use super::super::algebra::{Aggregate, AggregateMethod, Expr, Node, SortKey};
 use super::super::ast::{self, Item};
@@ -54,6 +55,9 @@ impl Binder<'_> {
         }
         let calls = aggregates.calls.into_inner();
         if !calls.is_empty() || !groups.is_empty() || having.is_some() {
+            let exprs = items.iter().map(|item| &item.expr).chain(keys.iter().map(|key| &key.expr)).chain(&having);
+            let determined = determined(exprs, &groups, &scope);
+            groups.extend(determined.into_iter().map(Expr::Column));
             let grouped = Grouped { groups: &groups, width: aggregates.width, scope: &scope };
             for item in &mut items {
                 grouped.replace(&mut item.expr)?;
@@ -214,6 +218,33 @@ fn order_key(order: &ast::Order, scoped: Scoped<'_, '_>, items: &[Selected]) -> 
     Ok(SortKey { expr: key, descending: *descending, nulls_first: *nulls_first })
 }
 
+/// The columns in some expressions that are no groups, and are the same in all rows of a group since a primary key is. As
+/// groups they change nothing.
+fn determined<'e>(exprs: impl Iterator<Item = &'e Expr>, groups: &[Expr], scope: &Scope) -> BTreeSet<usize> {
+    let is_group = |column: usize| groups.contains(&Expr::Column(column));
+    let mut found = BTreeSet::new();
+    for expr in exprs {
+        expr.walk(0, &mut |depth, expr| {
+            if let Some(column) = column_of(expr, depth)
+                && !is_group(column)
+                && scope.determines(is_group, column)
+            {
+                found.insert(column);
+            }
+        });
+    }
+    found
+}
+
+/// The column of a query's rows that an expression is; in subqueries of it, so many deep, these rows are outer ones.
+fn column_of(expr: &Expr, depth: usize) -> Option<usize> {
+    match expr {
+        Expr::Column(column) if depth == 0 => Some(*column),
+        Expr::Outer { level, column } if depth > 0 && *level == depth => Some(*column),
+        _ => None,
+    }
+}
+
 /// What grouped rows consist of.
 struct Grouped<'g> {
     groups: &'g [Expr],
@@ -227,12 +258,7 @@ impl Grouped<'_> {
     fn replace(&self, expr: &mut Expr) -> Result<()> {
         let mut left_over = None;
         expr.walk_mut(0, &mut |depth, expr| {
-            // The columns of this query are columns here, and those of an outer row in a subquery.
-            let column = match expr {
-                Expr::Column(column) if depth == 0 => Some(*column),
-                Expr::Outer { level, column } if depth > 0 && *level == depth => Some(*column),
-                _ => None,
-            };
+            let column = column_of(expr, depth);
             let made =
                 |column: usize| if depth == 0 { Expr::Column(column) } else { Expr::Outer { level: depth, column } };
             if let Some(column) = column {

@@ -3,7 +3,7 @@
 use sqlparser::ast::{self, SetExpr, TableFactor};
 
 use super::super::ast::{
-    Assignment, Body, Conflict, ConflictTarget, Delete, From, Insert, Item, Name, Query, Source, Update,
+    Assignment, Body, Conflict, ConflictTarget, Delete, From, Insert, Item, Name, Node, Query, Source, Update,
 };
 use super::super::error::Error;
 use super::{Result, expression, query, refuse, statement};
@@ -72,22 +72,44 @@ pub(super) fn insert(statement: ast::Insert) -> Result<Insert> {
     })
 }
 
-/// WITH before INSERT: its common tables are those of the query that it inserts. Gives other queries back.
-pub(super) fn with(mut query: ast::Query) -> Result<std::result::Result<Insert, ast::Query>> {
+/// A query, or a statement that writes with WITH in front. The common tables of INSERT are those of the query that it
+/// inserts.
+pub(super) fn query(mut query: ast::Query) -> Result<Node> {
+    if !matches!(&*query.body, SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_)) {
+        return Ok(Node::Query(Box::new(query::convert(query)?)));
+    }
     let bare = query.order_by.is_none() && query.limit_clause.is_none() && query.fetch.is_none();
-    let SetExpr::Insert(ast::Statement::Insert(statement)) = *query.body else { return Ok(Err(query)) };
-    refuse!(!bare || !query.locks.is_empty() => "a clause after INSERT");
-    let mut insert = insert(statement)?;
-    let Some(ast::With { with_token: _, recursive, cte_tables }) = query.with.take() else { return Ok(Ok(insert)) };
-    query::check_tables(cte_tables.len())?;
-    let with = cte_tables.into_iter().map(query::common).collect::<Result<_>>()?;
-    let body = match insert.source {
-        Source::Query(inner) => Body::Query(inner.into()),
-        Source::Values(_) | Source::Default => return Err(Error::unsupported("WITH before INSERT of values")),
+    refuse!(!bare || !query.locks.is_empty() => "a clause after INSERT, UPDATE or DELETE");
+    let (recursive, with) = match query.with.take() {
+        None => (false, Vec::new()),
+        Some(ast::With { with_token: _, recursive, cte_tables }) => {
+            query::check_tables(cte_tables.len())?;
+            (recursive, cte_tables.into_iter().map(query::common).collect::<Result<_>>()?)
+        }
     };
-    let (order_by, limit, offset) = (Vec::new(), None, None);
-    insert.source = Source::Query(Query { recursive, with, body, order_by, limit, offset });
-    Ok(Ok(insert))
+    Ok(match *query.body {
+        SetExpr::Insert(ast::Statement::Insert(statement)) => {
+            let mut insert = insert(statement)?;
+            if !with.is_empty() {
+                let body = match insert.source {
+                    Source::Query(inner) => Body::Query(inner.into()),
+                    Source::Values(_) | Source::Default => {
+                        return Err(Error::unsupported("WITH before INSERT of values"));
+                    }
+                };
+                let (order_by, limit, offset) = (Vec::new(), None, None);
+                insert.source = Source::Query(Query { recursive, with, body, order_by, limit, offset });
+            }
+            Node::Insert(Box::new(insert))
+        }
+        SetExpr::Update(ast::Statement::Update(statement)) => {
+            Node::Update(Box::new(Update { recursive, with, ..update(statement)? }))
+        }
+        SetExpr::Delete(ast::Statement::Delete(statement)) => {
+            Node::Delete(Box::new(Delete { recursive, with, ..delete(statement)? }))
+        }
+        _ => return Err(Error::unsupported("WITH before this statement")),
+    })
 }
 
 fn source(source: ast::Query) -> Result<Source> {
@@ -187,6 +209,8 @@ pub(super) fn update(statement: ast::Update) -> Result<Update> {
     };
     let (table, alias) = target(table)?;
     Ok(Update {
+        recursive: false,
+        with: Vec::new(),
         table,
         alias,
         assignments: self::assignments(assignments)?,
@@ -220,6 +244,8 @@ pub(super) fn delete(statement: ast::Delete) -> Result<Delete> {
     };
     let (table, alias) = target(table)?;
     Ok(Delete {
+        recursive: false,
+        with: Vec::new(),
         table,
         alias,
         using: query::from(using.unwrap_or_default())?,

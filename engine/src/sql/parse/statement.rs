@@ -7,7 +7,7 @@ use sqlparser::tokenizer::Token;
 
 use super::super::ast::{Drop, DropKind, Kind, Name, Node, Position, Truncate};
 use super::super::error::{Error, SqlState};
-use super::{Result, ddl, dml, expected, parser_error, place_of, position, query, refuse, syntax, transaction};
+use super::{Result, ddl, dml, expected, parser_error, place_of, position, refuse, syntax, transaction};
 
 /// The longest identifier, in bytes.
 const MAX_NAME: usize = 128;
@@ -227,10 +227,7 @@ fn convert(statement: ast::Statement) -> Result<Node> {
         ast::Statement::Insert(statement) => Node::Insert(Box::new(dml::insert(statement)?)),
         ast::Statement::Update(statement) => Node::Update(Box::new(dml::update(statement)?)),
         ast::Statement::Delete(statement) => Node::Delete(Box::new(dml::delete(statement)?)),
-        ast::Statement::Query(query) => match dml::with(*query)? {
-            Ok(insert) => Node::Insert(Box::new(insert)),
-            Err(query) => Node::Query(Box::new(query::convert(query)?)),
-        },
+        ast::Statement::Query(query) => dml::query(*query)?,
         ast::Statement::Explain {
             describe_alias,
             analyze,
