@@ -219,17 +219,39 @@ fn smaller_steps(step: &Step) -> Vec<Step> {
                 WriteKind::Insert { columns, source, .. } => {
                     vec![WriteKind::Insert { columns, source, conflict: None }]
                 }
-                WriteKind::Update { set, filter } => {
+                WriteKind::Update { set, from, filter } => {
                     let first = set.iter().take(1).cloned().collect();
-                    vec![WriteKind::Update { set, filter: None }, WriteKind::Update { set: first, filter }]
+                    let mut kinds = vec![
+                        WriteKind::Update { set: set.clone(), from: from.clone(), filter: None },
+                        WriteKind::Update { set: first, from: from.clone(), filter: filter.clone() },
+                    ];
+                    kinds.extend(without_one(&from).map(|from| WriteKind::Update {
+                        set: set.clone(),
+                        from,
+                        filter: filter.clone(),
+                    }));
+                    kinds
                 }
-                WriteKind::Delete { .. } => vec![WriteKind::Delete { filter: None }],
+                WriteKind::Delete { using, filter } => {
+                    let mut kinds = vec![WriteKind::Delete { using: using.clone(), filter: None }];
+                    kinds.extend(without_one(&using).map(|using| WriteKind::Delete { using, filter: filter.clone() }));
+                    kinds
+                }
             };
             smaller.extend(kinds.into_iter().map(|kind| Write { kind, ..write.clone() }));
             smaller.into_iter().map(Step::Write).collect()
         }
         Step::View(..) | Step::Query(_) | Step::Parts(_) => Vec::new(),
     }
+}
+
+/// Parts without one of them.
+fn without_one<T: Clone>(parts: &[T]) -> impl Iterator<Item = Vec<T>> {
+    (0..parts.len()).map(|position| {
+        let mut parts = parts.to_vec();
+        parts.remove(position);
+        parts
+    })
 }
 
 fn count(step: &Step) -> usize {

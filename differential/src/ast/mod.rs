@@ -127,11 +127,15 @@ pub enum WriteKind {
     Update {
         /// Columns and their values.
         set: Set,
+        /// FROM. If the values name it, no row finds partners that make a difference.
+        from: Vec<From>,
         /// WHERE.
         filter: Option<Expr>,
     },
     /// DELETE.
     Delete {
+        /// USING.
+        using: Vec<From>,
         /// WHERE.
         filter: Option<Expr>,
     },
@@ -490,6 +494,16 @@ impl Expr {
         match a {
             Some(a) => Self::binary("AND", a, b),
             None => b,
+        }
+    }
+}
+
+impl From {
+    /// What the tables and queries in it are called.
+    pub fn aliases(&self) -> Vec<&str> {
+        match self {
+            Self::Table { alias, .. } | Self::Query { alias, .. } => vec![alias],
+            Self::Join { left, right, .. } => [left.aliases(), right.aliases()].concat(),
         }
     }
 }

@@ -69,11 +69,15 @@ impl Walk for Step {
                             filter.walk(f);
                         }
                     }
-                    WriteKind::Update { set, filter } => {
+                    WriteKind::Update { set, from, filter } => {
                         set.walk(f);
+                        from.walk(f);
                         filter.walk(f);
                     }
-                    WriteKind::Delete { filter } => filter.walk(f),
+                    WriteKind::Delete { using, filter } => {
+                        using.walk(f);
+                        filter.walk(f);
+                    }
                 }
                 returning.walk(f);
             }

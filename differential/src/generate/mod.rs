@@ -6,6 +6,7 @@
 //! extremes everywhere, is for the engine alone, and may fail where [`Checked::fallible`] says so.
 
 mod expression;
+mod others;
 mod parts;
 mod query;
 mod schema;

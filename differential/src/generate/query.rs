@@ -22,10 +22,10 @@ pub(super) enum Wanted {
 }
 
 /// Something in FROM.
-struct Source {
-    from: From,
+pub(super) struct Source {
+    pub from: From,
     /// The columns, with their tables.
-    columns: Vec<Typed>,
+    pub columns: Vec<Typed>,
     /// What can be named without a table, if it is there once.
     visible: Vec<(String, Shape)>,
 }
@@ -178,7 +178,7 @@ impl Generator<'_, '_> {
         )
     }
 
-    fn source_of(from: From, alias: &str, visible: Vec<(String, Shape)>) -> Source {
+    pub(super) fn source_of(from: From, alias: &str, visible: Vec<(String, Shape)>) -> Source {
         let columns = visible.iter().map(|(name, shape)| Typed {
             expr: Expr::Column { table: Some(alias.to_string()), name: name.clone(), datatype: shape.datatype },
             shape: *shape,
@@ -187,7 +187,7 @@ impl Generator<'_, '_> {
     }
 
     /// A table, a view, a common table or a query.
-    fn source(&mut self, lateral: bool) -> Source {
+    pub(super) fn source(&mut self, lateral: bool) -> Source {
         let alias = self.alias();
         match self.draw.below(10) {
             0 if !self.views.is_empty() => {

@@ -1,7 +1,26 @@
 //! INSERT, UPDATE and DELETE.
 
+use super::others::Others;
 use super::{Generator, Typed};
 use crate::ast::{Column, Conflict, Expr, Source, Step, Table, Write, WriteKind};
+
+/// Where columns are in a table.
+fn positions<'a>(table: &'a Table, names: &'a [String]) -> impl Iterator<Item = usize> + 'a {
+    table.columns.iter().enumerate().filter(|(_, column)| names.contains(&column.name)).map(|(position, _)| position)
+}
+
+/// Keeps the first of the rows that have the same values in some columns.
+fn keep_first(table: &Table, names: &[String], rows: &mut Vec<Vec<Option<Expr>>>) {
+    let mut seen = Vec::new();
+    rows.retain(|row| {
+        let values =
+            positions(table, names).map(|position| row[position].as_ref().or(table.columns[position].default.as_ref()));
+        let values = format!("{:?}", values.collect::<Vec<_>>());
+        let new = !seen.contains(&values);
+        seen.push(values);
+        new
+    });
+}
 
 impl Generator<'_, '_> {
     /// The columns of a table that is written, which go without its name.
@@ -44,39 +63,89 @@ impl Generator<'_, '_> {
         let mut step = match self.draw.below(9) {
             0..=2 => {
                 let conflict = self.conflict(&table);
-                // A second conflict of one statement with the same row is an error here, and none in SQLite.
-                let one = conflict.as_ref().is_some_and(|conflict| conflict.update.is_some());
-                let count = if one { 1 } else { 1 + self.draw.below(4) };
-                let rows = (0..count).map(|_| self.new_row(&table)).collect();
-                Self::insert(&table, rows, conflict)
+                let mut rows: Vec<_> = (0..=self.draw.below(4)).map(|_| self.new_row(&table)).collect();
+                if let Some(Conflict { target, update: Some(_) }) = &conflict
+                    && self.draw.chance(7, 8)
+                {
+                    // A second conflict of one statement with the same row is an error.
+                    keep_first(&table, target, &mut rows);
+                }
+                let mut step = Self::insert(&table, rows, conflict);
+                if let Step::Write(write) = &mut step {
+                    write.returning = self.returning_of(&table, None);
+                }
+                step
             }
             3 => self.insert_query(&table),
             4..=6 => self.update(&table),
-            _ => {
-                self.scopes.push(Self::columns(&table, Some(&table.name)));
-                let filter = if self.draw.chance(1, 12) { None } else { Some(self.condition(2).expr) };
-                self.scopes.pop();
-                let kind = WriteKind::Delete { filter };
-                Step::Write(Write { table: table.name.clone(), kind, returning: Vec::new(), fallible: false })
-            }
+            _ => self.delete(&table),
         };
         if let Step::Write(write) = &mut step {
-            if self.draw.chance(1, 3) {
-                self.scopes.push(Self::columns(&table, None));
-                let queries = std::mem::take(&mut self.queries);
-                for datatype in self.types() {
-                    write.returning.push(self.expr(datatype, 1).expr);
-                }
-                self.queries = queries;
-                self.scopes.pop();
-            }
             write.fallible = self.fallible;
         }
         step
     }
 
+    /// RETURNING, of columns.
+    fn returning(&mut self, columns: Vec<Typed>) -> Vec<Expr> {
+        let mut returning = Vec::new();
+        if self.draw.chance(1, 3) {
+            self.scopes.push(columns);
+            let queries = std::mem::take(&mut self.queries);
+            for datatype in self.types() {
+                returning.push(self.expr(datatype, 1).expr);
+            }
+            self.queries = queries;
+            self.scopes.pop();
+        }
+        returning
+    }
+
+    /// RETURNING, of columns of a table, and of its single partners.
+    fn returning_of(&mut self, table: &Table, others: Option<&Others>) -> Vec<Expr> {
+        // Beside others, a name alone could be that of theirs.
+        let mut columns = Self::columns(table, others.map(|_| &*table.name));
+        if let Some(others) = others
+            && others.single
+            && self.draw.chance(1, 3)
+        {
+            columns.extend(others.columns.iter().cloned());
+        }
+        self.returning(columns)
+    }
+
+    fn delete(&mut self, table: &Table) -> Step {
+        let own = Self::columns(table, Some(&table.name));
+        let others = self.draw.chance(1, 3).then(|| self.others(&own));
+        let filter = self.filter(own, others.as_ref(), 12);
+        let returning = self.returning_of(table, others.as_ref());
+        let kind = WriteKind::Delete { using: others.map_or_else(Vec::new, |others| others.from), filter };
+        Step::Write(Write { table: table.name.clone(), kind, returning, fallible: false })
+    }
+
+    /// WHERE, missing one time of so many; what connects a table with others is always in it.
+    fn filter(&mut self, mut columns: Vec<Typed>, others: Option<&Others>, of: usize) -> Option<Expr> {
+        let on = others.and_then(|others| others.on.clone());
+        if self.draw.chance(1, of) || on.is_some() && self.draw.chance(1, 3) {
+            return on;
+        }
+        columns.extend(others.iter().flat_map(|others| others.columns.iter().cloned()));
+        self.scopes.push(columns);
+        let condition = self.condition(2).expr;
+        self.scopes.pop();
+        Some(Expr::and(on, condition))
+    }
+
     fn update(&mut self, table: &Table) -> Step {
-        self.scopes.push(Self::columns(table, Some(&table.name)));
+        let own = Self::columns(table, Some(&table.name));
+        let others = self.draw.chance(1, 3).then(|| self.others(&own));
+        let mut columns = own.clone();
+        if let Some(others) = &others
+            && others.single
+        {
+            columns.extend(others.columns.iter().cloned());
+        }
+        self.scopes.push(columns);
         let mut set: Vec<(String, Expr)> = Vec::new();
         for _ in 0..=self.draw.below(2) {
             let column = &table.columns[self.draw.below(table.columns.len())];
@@ -86,10 +155,11 @@ impl Generator<'_, '_> {
                 set.push((column.name.clone(), value));
             }
         }
-        let filter = if self.draw.chance(1, 8) { None } else { Some(self.condition(2).expr) };
         self.scopes.pop();
-        let kind = WriteKind::Update { set, filter };
-        Step::Write(Write { table: table.name.clone(), kind, returning: Vec::new(), fallible: false })
+        let filter = self.filter(own, others.as_ref(), 8);
+        let returning = self.returning_of(table, others.as_ref());
+        let kind = WriteKind::Update { set, from: others.map_or_else(Vec::new, |others| others.from), filter };
+        Step::Write(Write { table: table.name.clone(), kind, returning, fallible: false })
     }
 
     fn insert_query(&mut self, table: &Table) -> Step {
@@ -113,13 +183,20 @@ impl Generator<'_, '_> {
             query = crate::ast::Query::of(crate::ast::Select { distinct, star, items, from, filter, group, having });
         }
         let columns = table.columns.iter().map(|column| column.name.clone()).collect();
-        let conflict = self.conflict(table).map(|conflict| Conflict { update: None, ..conflict });
+        let conflict = self.conflict(table);
+        if let Some(Conflict { target, update: Some(_) }) = &conflict
+            && self.draw.chance(7, 8)
+        {
+            let keys: Vec<usize> = positions(table, target).collect();
+            query = self.grouped(query, &types, &keys);
+        }
         if conflict.is_some() {
             // The first of the rows that conflict with each other stays.
             self.order(&mut query, types.len(), Vec::new());
         }
+        let returning = self.returning_of(table, None);
         let kind = WriteKind::Insert { columns, source: Source::Query(Box::new(query)), conflict };
-        Step::Write(Write { table: table.name.clone(), kind, returning: Vec::new(), fallible: false })
+        Step::Write(Write { table: table.name.clone(), kind, returning, fallible: false })
     }
 
     /// ON CONFLICT on one of the keys that a table has.

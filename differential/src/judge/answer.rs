@@ -121,7 +121,8 @@ pub fn same_rows(mut a: Vec<Vec<Value>>, mut b: Vec<Vec<Value>>, how: Rows) -> b
     a.len() == b.len() && a.iter().zip(&b).all(|(a, b)| compare_rows(a, b).is_eq())
 }
 
-fn compare_rows(a: &[Value], b: &[Value]) -> Ordering {
+/// Compares rows value by value.
+pub(super) fn compare_rows(a: &[Value], b: &[Value]) -> Ordering {
     let by_values = a.iter().zip(b).map(|(a, b)| compare(a, b)).find(|order| order.is_ne());
     by_values.unwrap_or_else(|| a.len().cmp(&b.len()))
 }

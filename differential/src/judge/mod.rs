@@ -18,7 +18,9 @@
 //! - *too many steps*, *out of memory*: a limit of the run (57014, 53200) was reached.
 //! - *another violation*: two constraints are broken, and each database names another one.
 //! - *transient duplicate*: SQLite looks at uniqueness after each row of an UPDATE, the engine after all of them.
-//! - *a row twice*: ON CONFLICT DO UPDATE meets a row of its own (21000), which SQLite updates again.
+//! - *a row twice*: ON CONFLICT DO UPDATE meets a row of its own (21000), which SQLite updates again, and goes on.
+//!
+//! An UPDATE whose rows have several partners in FROM that make a difference is a mismatch in itself (*determined*).
 
 pub mod answer;
 pub mod engine;

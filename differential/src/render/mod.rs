@@ -61,6 +61,8 @@ pub enum Difference {
     Infinity,
     /// An UPDATE whose new values are queries: in SQLite they see the rows that it has changed already.
     QueryInSet,
+    /// RETURNING of an UPDATE with FROM or a DELETE with USING that names the others: SQLite knows the written row only.
+    ReturningOthers,
     /// EXISTS of a query with DISTINCT and OFFSET: SQLite (3.54) forgets the DISTINCT, and skips equal rows.
     ExistsDistinct,
 }

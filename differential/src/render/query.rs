@@ -205,7 +205,7 @@ impl Renderer<'_> {
         }
     }
 
-    fn from(&mut self, from: &From) {
+    pub(super) fn from(&mut self, from: &From) {
         match from {
             From::Table { name, alias } => self.put(&format!("{name} AS {alias}")),
             From::Query { query, alias, lateral } => {

@@ -1,7 +1,18 @@
 //! INSERT, UPDATE and DELETE.
 
 use super::{Difference, Renderer};
-use crate::ast::{Conflict, Expr, Part, Source, Walk, Write, WriteKind};
+use crate::ast::{Conflict, Expr, From, Part, Source, Walk, Write, WriteKind};
+
+/// Whether RETURNING names what is not in the table that is written.
+fn names_others(write: &Write) -> bool {
+    let mut named = false;
+    write.returning.clone().walk(&mut |part| {
+        if let Part::Expr(Expr::Column { table: Some(table), .. }) = part {
+            named |= *table != write.table;
+        }
+    });
+    named
+}
 
 impl Renderer<'_> {
     pub(super) fn write(&mut self, write: &Write) {
@@ -11,10 +22,17 @@ impl Renderer<'_> {
                 self.put(&format!("INSERT INTO {table} ({}) ", columns.join(", ")));
                 self.source(table, columns, source, conflict.is_some());
                 if let Some(conflict) = conflict {
+                    match (source, &conflict.update) {
+                        (Source::Query(_), Some(_)) => self.kind("ON CONFLICT DO UPDATE by a query"),
+                        (Source::Values(rows), Some(_)) if rows.len() > 1 => {
+                            self.kind("ON CONFLICT DO UPDATE by several rows");
+                        }
+                        _ => {}
+                    }
                     self.conflict(conflict);
                 }
             }
-            WriteKind::Update { set, filter } => {
+            WriteKind::Update { set, from, filter } => {
                 self.kind("UPDATE");
                 let mut query = false;
                 set.clone().walk(&mut |part| query |= matches!(part, Part::Query(_)));
@@ -23,19 +41,41 @@ impl Renderer<'_> {
                 }
                 self.put(&format!("UPDATE {table} SET "));
                 self.set_list(set);
+                if !from.is_empty() {
+                    self.kind("UPDATE FROM");
+                    self.put(" FROM ");
+                    self.list(from, Self::from);
+                }
                 self.filter(filter.as_ref());
             }
-            WriteKind::Delete { filter } => {
+            WriteKind::Delete { using, filter } => {
                 self.kind("DELETE");
                 self.put(&format!("DELETE FROM {table}"));
-                self.filter(filter.as_ref());
+                self.using(using, filter.as_ref());
             }
+        }
+        if names_others(write) {
+            self.kind("RETURNING of others");
+            self.differs(Difference::ReturningOthers);
         }
         if !returning.is_empty() {
             self.kind("RETURNING");
             self.put(" RETURNING ");
             self.list(returning, Self::expr);
         }
+    }
+
+    /// In SQLite a row goes if there is a partner for it among the others.
+    fn using(&mut self, using: &[From], filter: Option<&Expr>) {
+        if using.is_empty() {
+            return self.filter(filter);
+        }
+        self.kind("DELETE USING");
+        let sqlite = self.is_sqlite();
+        self.put(if sqlite { " WHERE EXISTS (SELECT 1 FROM " } else { " USING " });
+        self.list(using, Self::from);
+        self.filter(filter);
+        self.put(if sqlite { ")" } else { "" });
     }
 
     fn source(&mut self, table: &str, columns: &[String], source: &Source, conflict: bool) {
