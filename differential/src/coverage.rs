@@ -21,6 +21,9 @@ pub const KINDS: &[&str] = &[
     ">",
     ">=",
     "ABS",
+    "ADD COLUMN",
+    "ADD COLUMN with DEFAULT",
+    "ADD COLUMN with DEFAULT and NOT NULL",
     "ALL",
     "AND",
     "ANY",
@@ -43,6 +46,7 @@ pub const KINDS: &[&str] = &[
     "DELETE USING",
     "DESC",
     "DISTINCT",
+    "DROP COLUMN",
     "ESCAPE",
     "EXCEPT",
     "EXCEPT ALL",
@@ -99,6 +103,8 @@ pub const KINDS: &[&str] = &[
     "ORDER BY",
     "ORDER BY alias",
     "ORDER BY position",
+    "RENAME COLUMN",
+    "RENAME TO",
     "REPLACE",
     "RETURNING",
     "RETURNING of others",
@@ -146,6 +152,8 @@ pub const KINDS: &[&str] = &[
 
 /// The judges that a run has to ask.
 pub const JUDGES: &[&str] = &[
+    "ALTER TABLE: SQLite",
+    "ALTER TABLE: keys",
     "SQLite",
     "count",
     "keys",

@@ -3,10 +3,12 @@
 //! Every expression has a type, so that a part can be replaced by another of the same type. Result columns are called
 //! `c0`, `c1`, ...; tables get an alias of their own wherever they stand, so no name is captured.
 
+mod schema;
 mod walk;
 
 use engine::sql::types::{DataType, Value};
 
+pub use schema::{Alter, Alteration, Column, Index, Shape, Table};
 pub use walk::{Part, Walk};
 
 /// A schema, data and statements, in the order in which they run.
@@ -27,6 +29,8 @@ pub enum Step {
     Table(Table),
     /// CREATE INDEX.
     Index(Index),
+    /// ALTER TABLE.
+    Alter(Alter),
     /// CREATE VIEW of a name, with columns `c0`, ...
     View(String, Query),
     /// INSERT, UPDATE, DELETE.
@@ -44,58 +48,6 @@ pub struct Checked<T> {
     pub statement: T,
     /// Whether errors of class 22 are allowed.
     pub fallible: bool,
-}
-
-/// A table.
-#[derive(Clone, Debug)]
-pub struct Table {
-    /// Its name.
-    pub name: String,
-    /// Its columns.
-    pub columns: Vec<Column>,
-    /// The positions of the columns of the primary key; empty if there is none.
-    pub primary_key: Vec<usize>,
-    /// CHECK constraints.
-    pub checks: Vec<Expr>,
-    /// Whether SQLite is to cluster it by its primary key.
-    pub without_rowid: bool,
-}
-
-/// A column of a table.
-#[derive(Clone, Debug)]
-pub struct Column {
-    /// Its name.
-    pub name: String,
-    /// Its type, and the bounds that all its values keep.
-    pub shape: Shape,
-    /// Whether it can be NULL.
-    pub nullable: bool,
-    /// What it is by default.
-    pub default: Option<Expr>,
-}
-
-/// A type with bounds, by which overflow and rounding are kept out.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Shape {
-    /// The type.
-    pub datatype: DataType,
-    /// The largest absolute value of a number; the most characters of a text.
-    pub max: f64,
-    /// The binary digits after the point of a float.
-    pub digits: u32,
-}
-
-/// A secondary index.
-#[derive(Clone, Debug)]
-pub struct Index {
-    /// Its name.
-    pub name: String,
-    /// Its table.
-    pub table: String,
-    /// Its columns, and whether they descend.
-    pub columns: Vec<(String, bool)>,
-    /// Whether no two rows may have the same values.
-    pub unique: bool,
 }
 
 /// A statement that writes.

@@ -1,6 +1,9 @@
 //! Walks over the parts of statements: to count them, to look for something, and to replace one.
 
-use super::{Body, Checked, Conflict, Expr, From, Group, On, Parts, Query, Select, Source, Step, Write, WriteKind};
+use super::{
+    Alter, Alteration, Body, Checked, Conflict, Expr, From, Group, On, Parts, Query, Select, Source, Step, Write,
+    WriteKind,
+};
 
 /// A part of a statement that can be replaced.
 pub enum Part<'a> {
@@ -56,6 +59,11 @@ impl Walk for Step {
                 table.columns.iter_mut().for_each(|column| column.default.walk(f));
             }
             Self::Index(_) => {}
+            Self::Alter(Alter { change, .. }) => {
+                if let Alteration::Add(column) = change {
+                    column.default.walk(f);
+                }
+            }
             Self::View(_, query) => query.walk(f),
             Self::Write(Write { kind, returning, .. }) => {
                 match kind {

@@ -5,6 +5,7 @@
 //! statement must never fail but for a constraint, and SQLite must agree to the last bit. A wild case has NaN, infinities and
 //! extremes everywhere, is for the engine alone, and may fail where [`Checked::fallible`] says so.
 
+mod alter;
 mod expression;
 mod others;
 mod parts;
@@ -13,10 +14,12 @@ mod schema;
 mod subquery;
 mod write;
 
+use std::collections::BTreeSet;
+
 use arbitrary::Unstructured;
 use engine::sql::types::DataType;
 
-use crate::ast::{Case, Checked, Expr, Index, Shape, Step, Table};
+use crate::ast::{Case, Checked, Expr, From, Index, Part, Shape, Step, Table, Walk};
 
 /// The digits of a float of which nothing is known.
 const INEXACT: u32 = 1_000;
@@ -63,6 +66,10 @@ struct Generator<'a, 'b> {
     indexes: Vec<Index>,
     /// Names and columns.
     views: Vec<(String, Vec<Shape>)>,
+    /// What views read.
+    viewed: BTreeSet<String>,
+    /// For names that ALTER TABLE gives.
+    renamed: usize,
     /// The common tables that can be named.
     commons: Vec<(String, Vec<Shape>)>,
     /// What can be named: the innermost query last.
@@ -89,6 +96,8 @@ pub fn case(u: &mut Unstructured<'_>) -> Case {
         tables: Vec::new(),
         indexes: Vec::new(),
         views: Vec::new(),
+        viewed: BTreeSet::new(),
+        renamed: 0,
         commons: Vec::new(),
         scopes: Vec::new(),
         aggregates: None,
@@ -139,12 +148,25 @@ impl Generator<'_, '_> {
             if !self.fallible {
                 let name = format!("v{number}");
                 self.views.push((name.clone(), shapes));
-                steps.push(Step::View(name, query));
+                let mut view = Step::View(name, query);
+                view.walk(&mut |part| {
+                    if let Part::From(From::Table { name, .. }) = part {
+                        self.viewed.insert(name.clone());
+                    }
+                });
+                steps.push(view);
             }
         }
         let most = 30 + self.draw.below(30);
         while steps.len() < most && !self.draw.0.is_empty() {
             self.begin();
+            if self.draw.chance(1, 20)
+                && let Some(alter) = self.alter()
+            {
+                alter.apply(&mut self.tables);
+                steps.push(Step::Alter(alter));
+                continue;
+            }
             steps.push(match self.draw.below(10) {
                 0 | 1 => self.write(),
                 2..=4 => {

@@ -79,17 +79,7 @@ impl Generator<'_, '_> {
         let mut columns = Vec::new();
         // The same names in all tables, for USING.
         for name in ["a", "b", "c", "d", "e"].into_iter().take(1 + self.draw.below(5)) {
-            let datatype = self.draw.choose(&[
-                DataType::Integer,
-                DataType::Integer,
-                DataType::Text,
-                DataType::Float,
-                DataType::Boolean,
-            ]);
-            let shape = self.shape(datatype);
-            let nullable = self.draw.chance(4, 5);
-            let default = self.draw.chance(1, 5).then(|| Expr::Literal(self.value(shape)));
-            columns.push(Column { name: name.to_string(), shape, nullable, default });
+            columns.push(self.column(name));
         }
         let mut primary_key: Vec<usize> = Vec::new();
         let count = self.draw.choose(&[0, 0, 1, 1, 1, 2, 2, 3]);
@@ -118,6 +108,21 @@ impl Generator<'_, '_> {
         }
         let without_rowid = self.draw.chance(1, 3);
         Table { name: format!("r{position}"), columns, primary_key, checks, without_rowid }
+    }
+
+    /// A column of a name.
+    pub(super) fn column(&mut self, name: &str) -> Column {
+        let datatype = self.draw.choose(&[
+            DataType::Integer,
+            DataType::Integer,
+            DataType::Text,
+            DataType::Float,
+            DataType::Boolean,
+        ]);
+        let shape = self.shape(datatype);
+        let nullable = self.draw.chance(4, 5);
+        let default = self.draw.chance(1, 5).then(|| Expr::Literal(self.value(shape)));
+        Column { name: name.to_string(), shape, nullable, default }
     }
 
     fn shape(&mut self, datatype: DataType) -> Shape {

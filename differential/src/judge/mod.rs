@@ -34,9 +34,9 @@ use std::fmt;
 use self::answer::{Answer, Rows, same};
 use self::engine::{Engine, How, USUAL, parsed};
 use self::sqlite::Sqlite;
-use crate::ast::{Case, Checked, Query, Step, Table};
+use crate::ast::{Alter, Alteration, Case, Checked, Query, Step, Table};
 use crate::coverage::Tally;
-use crate::render::{Dialect, Rendered, Renderer};
+use crate::render::{Dialect, Rendered, Renderer, follow};
 
 /// Two answers that had to be the same.
 #[derive(Clone, Debug)]
@@ -82,13 +82,14 @@ struct Session<'t> {
 pub fn judge(case: &Case, tally: &mut Tally) -> anyhow::Result<Option<Mismatch>> {
     tally.cases += 1;
     let sqlite = if case.wild { None } else { Some(Sqlite::new()?) };
-    let tables = crate::render::tables(case);
-    let mut session = Session { engine: Engine::new()?, twin: Engine::new()?, sqlite, tables, tally, step: 0 };
+    let (engine, twin) = (Engine::new()?, Engine::new()?);
+    let mut session = Session { engine, twin, sqlite, tables: Vec::new(), tally, step: 0 };
     for (position, step) in case.steps.iter().enumerate() {
         session.step = position;
         if let Err(mismatch) = session.step(step)? {
             return Ok(Some(mismatch));
         }
+        follow(step, &mut session.tables);
     }
     let files = session.engine.files();
     *session.tally.judges.entry("spilling").or_default() += files;
@@ -106,6 +107,7 @@ impl Session<'_> {
         match step {
             Step::Table(table) => Ok(self.make(step, &Step::Table(other_keys(table)))),
             Step::View(..) => Ok(self.make(step, step)),
+            Step::Alter(alter) => Ok(self.alter(step, alter)),
             Step::Index(index) => {
                 let here = self.render(Dialect::Engine, step);
                 self.tally.met(here.kinds);
@@ -137,7 +139,26 @@ impl Session<'_> {
         Err(Mismatch { judge, step: self.step, sides })
     }
 
-    /// Makes a table or a view everywhere.
+    /// Alters a table everywhere, which must have the same rows then.
+    fn alter(&mut self, step: &Step, alter: &Alter) -> Judged {
+        self.make(step, step)?;
+        let name = match &alter.change {
+            Alteration::RenameTable(to) => to,
+            Alteration::Add(_) | Alteration::Drop(_) | Alteration::Rename(..) => &alter.table,
+        };
+        let all = format!("SELECT * FROM {name}");
+        let rows = self.engine.ask(&parsed(&all), &[], USUAL);
+        let asked = format!("{all} after ALTER TABLE");
+        let twin = self.twin.ask(&parsed(&all), &[], USUAL);
+        self.agree("ALTER TABLE: keys", &asked, &rows, "with other keys", &twin, Rows::Bag, false)?;
+        if let Some(sqlite) = &self.sqlite {
+            let there = sqlite.run(&all);
+            self.agree("ALTER TABLE: SQLite", &asked, &rows, "in SQLite", &there, Rows::Bag, false)?;
+        }
+        Ok(())
+    }
+
+    /// Makes or alters a table or a view everywhere.
     fn make(&mut self, step: &Step, twin: &Step) -> Judged {
         let here = self.render(Dialect::Engine, step);
         self.tally.met(here.kinds);

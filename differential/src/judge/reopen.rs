@@ -9,7 +9,7 @@ use super::answer::{Answer, Rows, same};
 use super::engine::{Engine, USUAL, answer, parsed};
 use crate::ast::{Case, Step};
 use crate::coverage::Tally;
-use crate::render::{Dialect, script};
+use crate::render::{Dialect, follow, script};
 
 /// Writes everything into a directory, and asks before it is closed, after it was opened again, and in memory.
 pub(super) fn judge(case: &Case, engine: &Engine, tally: &mut Tally) -> anyhow::Result<Option<Mismatch>> {
@@ -29,14 +29,16 @@ pub(super) fn judge(case: &Case, engine: &Engine, tally: &mut Tally) -> anyhow::
             run(&mut session, &text.sql);
         }
     }
-    let queries: Vec<(usize, &String)> = case
-        .steps
-        .iter()
-        .zip(&texts)
-        .enumerate()
-        .filter(|(_, (step, _))| matches!(step, Step::Query(_) | Step::Parts(_)))
-        .map(|(position, (_, text))| (position, &text.sql))
-        .collect();
+    let mut tables = Vec::new();
+    case.steps.iter().for_each(|step| follow(step, &mut tables));
+    // Queries of before an ALTER TABLE may fail, so the tables are asked for too.
+    let mut queries: Vec<(usize, String)> =
+        tables.iter().map(|table| (case.steps.len() - 1, format!("SELECT * FROM {}", table.name))).collect();
+    for (position, (step, text)) in case.steps.iter().zip(&texts).enumerate() {
+        if matches!(step, Step::Query(_) | Step::Parts(_)) {
+            queries.push((position, text.sql.clone()));
+        }
+    }
     let before: Vec<Answer> = queries.iter().map(|(_, sql)| run(&mut session, sql)).collect();
     drop(session);
     drop(database);
@@ -54,7 +56,7 @@ pub(super) fn judge(case: &Case, engine: &Engine, tally: &mut Tally) -> anyhow::
         };
         if !fine(&memory, &before) || !fine(&before, &after) {
             let sides = vec![
-                ((*sql).clone(), memory),
+                (sql.clone(), memory),
                 ("in a directory".to_string(), before),
                 ("after opening it again".to_string(), after),
             ];

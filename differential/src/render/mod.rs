@@ -23,7 +23,7 @@ use std::fmt::Write as _;
 
 use engine::sql::types::{DataType, Value};
 
-use crate::ast::{Case, Index, Step, Table};
+use crate::ast::{Alter, Alteration, Case, Column, Index, Step, Table};
 
 /// For whom the text is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,6 +99,7 @@ impl<'a> Renderer<'a> {
         match step {
             Step::Table(table) => self.table(table),
             Step::Index(index) => self.index(index),
+            Step::Alter(alter) => self.alter(alter),
             Step::View(name, query) => {
                 self.kind("CREATE VIEW");
                 // The columns have these names anyway, but in VALUES.
@@ -157,17 +158,7 @@ impl<'a> Renderer<'a> {
             if position > 0 {
                 self.put(", ");
             }
-            let _ = write!(self.out.sql, "{} {}", column.name, type_name(column.shape.datatype, sqlite));
-            if !column.nullable || (sqlite && table.primary_key.contains(&position)) {
-                self.kind("NOT NULL");
-                self.put(" NOT NULL");
-            }
-            if let Some(default) = &column.default {
-                self.kind("DEFAULT");
-                self.put(" DEFAULT (");
-                self.expr(default);
-                self.put(")");
-            }
+            self.column(column, sqlite && table.primary_key.contains(&position));
         }
         match table.primary_key.len() {
             0 => self.kind("no primary key"),
@@ -187,6 +178,48 @@ impl<'a> Renderer<'a> {
         self.put(")");
         if sqlite && table.without_rowid && !table.primary_key.is_empty() {
             self.put(" WITHOUT ROWID");
+        }
+    }
+
+    /// A column of a table, which cannot be NULL if it is a key.
+    fn column(&mut self, column: &Column, key: bool) {
+        let _ = write!(self.out.sql, "{} {}", column.name, type_name(column.shape.datatype, self.is_sqlite()));
+        if !column.nullable || key {
+            self.kind("NOT NULL");
+            self.put(" NOT NULL");
+        }
+        if let Some(default) = &column.default {
+            self.kind("DEFAULT");
+            self.put(" DEFAULT (");
+            self.expr(default);
+            self.put(")");
+        }
+    }
+
+    fn alter(&mut self, alter: &Alter) {
+        self.put(&format!("ALTER TABLE {} ", alter.table));
+        match &alter.change {
+            Alteration::Add(column) => {
+                self.kind(match (&column.default, column.nullable) {
+                    (None, _) => "ADD COLUMN",
+                    (Some(_), true) => "ADD COLUMN with DEFAULT",
+                    (Some(_), false) => "ADD COLUMN with DEFAULT and NOT NULL",
+                });
+                self.put("ADD COLUMN ");
+                self.column(column, false);
+            }
+            Alteration::Drop(name) => {
+                self.kind("DROP COLUMN");
+                self.put(&format!("DROP COLUMN {name}"));
+            }
+            Alteration::Rename(from, to) => {
+                self.kind("RENAME COLUMN");
+                self.put(&format!("RENAME COLUMN {from} TO {to}"));
+            }
+            Alteration::RenameTable(to) => {
+                self.kind("RENAME TO");
+                self.put(&format!("RENAME TO {to}"));
+            }
         }
     }
 
@@ -210,17 +243,22 @@ impl<'a> Renderer<'a> {
 
 /// The whole case as a script that can be pasted.
 pub fn script(case: &Case, dialect: Dialect) -> Vec<Rendered> {
-    let tables = tables(case);
-    case.steps.iter().map(|step| Renderer::new(dialect, &tables).step(step)).collect()
+    let mut tables = Vec::new();
+    let step = |step| {
+        let rendered = Renderer::new(dialect, &tables).step(step);
+        follow(step, &mut tables);
+        rendered
+    };
+    case.steps.iter().map(step).collect()
 }
 
-/// The tables of a case.
-pub fn tables(case: &Case) -> Vec<Table> {
-    let table = |step: &Step| match step {
-        Step::Table(table) => Some(table.clone()),
-        _ => None,
-    };
-    case.steps.iter().filter_map(table).collect()
+/// Does to the tables what a step does to their schema.
+pub fn follow(step: &Step, tables: &mut Vec<Table>) {
+    match step {
+        Step::Table(table) => tables.push(table.clone()),
+        Step::Alter(alter) => alter.apply(tables),
+        Step::Index(_) | Step::View(..) | Step::Write(_) | Step::Query(_) | Step::Parts(_) => {}
+    }
 }
 
 fn type_name(datatype: DataType, sqlite: bool) -> &'static str {

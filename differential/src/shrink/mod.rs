@@ -4,9 +4,9 @@
 //! A smaller case that makes no sense fails in another way, and is not taken; so nothing here has to know which names
 //! are still needed.
 
-use crate::ast::{
-    Body, Case, Column, Expr, From, Index, On, Part, Query, Select, Source, Step, Table, Walk, Write, WriteKind,
-};
+mod schema;
+
+use crate::ast::{Body, Case, Expr, From, On, Part, Query, Select, Source, Step, Walk, Write, WriteKind};
 use crate::coverage::Tally;
 use crate::judge::{Mismatch, judge};
 
@@ -30,6 +30,7 @@ pub fn shrink(mut case: Case, mismatch: Mismatch) -> anyhow::Result<(Case, Misma
         let before = this.tries;
         let mut changed = this.drop_steps()?;
         changed |= this.drop_rows()?;
+        changed |= this.undo_alterations()?;
         changed |= this.drop_columns()?;
         changed |= this.simplify()?;
         if !changed || this.tries == 0 || this.tries == before {
@@ -97,23 +98,6 @@ impl Shrinking {
         Ok(changed)
     }
 
-    fn drop_columns(&mut self) -> anyhow::Result<bool> {
-        let mut changed = false;
-        let names: Vec<(String, String)> = self
-            .case
-            .steps
-            .iter()
-            .filter_map(|step| if let Step::Table(table) = step { Some(table) } else { None })
-            .flat_map(|table| table.columns.iter().map(|column| (table.name.clone(), column.name.clone())))
-            .collect();
-        for (table, column) in names {
-            let mut case = self.case.clone();
-            case.steps.iter_mut().for_each(|step| drop_column(step, &table, &column));
-            changed |= self.accept(case)?;
-        }
-        Ok(changed)
-    }
-
     fn simplify(&mut self) -> anyhow::Result<bool> {
         let mut changed = false;
         let mut step = 0;
@@ -151,33 +135,6 @@ impl Shrinking {
     }
 }
 
-fn drop_column(step: &mut Step, name: &str, column: &str) {
-    match step {
-        Step::Table(table) if table.name == name => {
-            if let Some(position) = table.columns.iter().position(|other| other.name == column) {
-                table.columns.remove(position);
-                table.primary_key.retain(|other| *other != position);
-                for other in &mut table.primary_key {
-                    *other -= usize::from(*other > position);
-                }
-            }
-        }
-        Step::Index(index) if index.table == name => index.columns.retain(|(other, _)| other != column),
-        Step::Write(write) if write.table == name => {
-            if let WriteKind::Insert { columns, source, .. } = &mut write.kind
-                && let Some(position) = columns.iter().position(|other| other == column)
-            {
-                columns.remove(position);
-                match source {
-                    Source::Values(rows) => rows.iter_mut().for_each(|row| drop(row.remove(position))),
-                    Source::Query(query) => drop_item(query, position),
-                }
-            }
-        }
-        _ => {}
-    }
-}
-
 fn drop_item(query: &mut Query, position: usize) {
     match &mut query.body {
         Body::Select(select) if position < select.items.len() => drop(select.items.remove(position)),
@@ -193,26 +150,7 @@ fn drop_item(query: &mut Query, position: usize) {
 /// A step without one of its clauses.
 fn smaller_steps(step: &Step) -> Vec<Step> {
     match step {
-        Step::Table(table) => {
-            let column = |column: &Column| Column { nullable: true, default: None, ..column.clone() };
-            let columns = table.columns.iter().map(column).collect();
-            let smaller = [
-                Table { checks: Vec::new(), ..table.clone() },
-                Table { primary_key: Vec::new(), ..table.clone() },
-                Table { columns, ..table.clone() },
-            ];
-            smaller.map(Step::Table).to_vec()
-        }
-        Step::Index(index) => {
-            let up = index.columns.iter().map(|(name, _)| (name.clone(), false)).collect();
-            let smaller = [
-                Index { unique: false, ..index.clone() },
-                Index { columns: index.columns[..1].to_vec(), ..index.clone() },
-                Index { columns: index.columns[1..].to_vec(), ..index.clone() },
-                Index { columns: up, ..index.clone() },
-            ];
-            smaller.into_iter().filter(|index| !index.columns.is_empty()).map(Step::Index).collect()
-        }
+        Step::Table(_) | Step::Index(_) | Step::Alter(_) => schema::smaller_steps(step),
         Step::Write(write) => {
             let mut smaller = vec![Write { returning: Vec::new(), ..write.clone() }];
             let kinds = match write.kind.clone() {
