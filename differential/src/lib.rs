@@ -8,7 +8,7 @@
 //! and SQLite for a reason is a named [`Difference`](render::Difference), and nothing else is let through. A mismatch is made small
 //! ([`shrink`]) and printed as a script.
 //!
-//! It does not try concurrent transactions (the simulator does) or foreign keys.
+//! It does not try concurrent transactions: the simulator does.
 
 pub mod ast;
 pub mod cli;

@@ -8,7 +8,7 @@ mod walk;
 
 use engine::sql::types::{DataType, Value};
 
-pub use schema::{Alter, Alteration, Column, Index, Shape, Table};
+pub use schema::{Alter, Alteration, Column, ForeignKey, Index, Shape, Table, acts, family};
 pub use walk::{Part, Walk};
 
 /// A schema, data and statements, in the order in which they run.

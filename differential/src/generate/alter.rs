@@ -2,10 +2,11 @@
 //!
 //! What a view reads gets no other name and does not go, since a view is kept as text; nor does its table get a column
 //! whose name others have, by which a name could become ambiguous in SQLite, where a view is only text. SQLite drops no
-//! column that a key, an index or a CHECK has.
+//! column that a key, an index or a CHECK has, and renames none where a view of any table has a join in parentheses, which
+//! it forgets when it reads the view for that.
 
 use super::Generator;
-use crate::ast::{Alter, Alteration, Expr, Part, Table, Walk};
+use crate::ast::{Alter, Alteration, Expr, ForeignKey, Part, Table, Walk};
 
 /// The most columns of a table.
 const MOST: usize = 7;
@@ -42,8 +43,12 @@ impl Generator<'_, '_> {
                 if free.is_empty() || table.columns.len() == 1 {
                     return None;
                 }
-                Alteration::Drop(free[self.draw.below(free.len())].name.clone())
+                let name = free[self.draw.below(free.len())].name.clone();
+                // Its rows are not as they were.
+                self.rows.remove(&table.name);
+                Alteration::Drop(name)
             }
+            3 if self.nested_join => return None,
             3 => {
                 let from = table.columns[self.draw.below(table.columns.len())].name.clone();
                 let to = self.free_name(&table);
@@ -92,7 +97,14 @@ impl Generator<'_, '_> {
             .indexes
             .iter()
             .any(|index| index.table == table.name && index.columns.iter().any(|(column, _)| column == name));
+        let unique = table.uniques.iter().any(|columns| columns.iter().any(|column| column == name));
+        let refers = |key: &ForeignKey| key.columns.iter().any(|column| column == name);
+        let referenced = |other: &Table| {
+            let here = other.foreign_keys.iter().filter(|key| key.parent == table.name);
+            here.flat_map(|key| &key.referenced).any(|column| column == name)
+        };
+        let foreign = table.foreign_keys.iter().any(refers) || self.tables.iter().any(referenced);
         let nullable = table.columns.iter().any(|column| column.name == name && column.nullable);
-        !key && !checked && !indexed && (nullable || table.primary_key.len() != 1)
+        !key && !checked && !indexed && !unique && !foreign && (nullable || table.primary_key.len() != 1)
     }
 }

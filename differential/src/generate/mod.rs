@@ -7,6 +7,7 @@
 
 mod alter;
 mod expression;
+mod foreign;
 mod others;
 mod parts;
 mod query;
@@ -14,7 +15,7 @@ mod schema;
 mod subquery;
 mod write;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use arbitrary::Unstructured;
 use engine::sql::types::DataType;
@@ -68,6 +69,10 @@ struct Generator<'a, 'b> {
     views: Vec<(String, Vec<Shape>)>,
     /// What views read.
     viewed: BTreeSet<String>,
+    /// Rows that tables were given first, by table.
+    rows: BTreeMap<String, Vec<Vec<Option<Expr>>>>,
+    /// Whether a view has a join in parentheses.
+    nested_join: bool,
     /// For names that ALTER TABLE gives.
     renamed: usize,
     /// The common tables that can be named.
@@ -85,6 +90,10 @@ struct Generator<'a, 'b> {
     fallible: bool,
 }
 
+fn is_join(from: &From) -> bool {
+    matches!(from, From::Join { .. })
+}
+
 /// A case from bytes.
 pub fn case(u: &mut Unstructured<'_>) -> Case {
     let mut draw = Draw(u);
@@ -97,6 +106,8 @@ pub fn case(u: &mut Unstructured<'_>) -> Case {
         indexes: Vec::new(),
         views: Vec::new(),
         viewed: BTreeSet::new(),
+        rows: BTreeMap::new(),
+        nested_join: false,
         renamed: 0,
         commons: Vec::new(),
         scopes: Vec::new(),
@@ -128,7 +139,8 @@ impl Generator<'_, '_> {
             }
         }
         for position in 0..self.tables.len() {
-            let count = if self.draw.chance(1, 12) { 10 } else { 1 + self.draw.below(3) };
+            let related = usize::from(!self.tables[position].foreign_keys.is_empty());
+            let count = if self.draw.chance(1, 12) { 10 } else { 1 + related + self.draw.below(3) };
             for _ in 0..count {
                 steps.push(self.fill(position));
             }
@@ -149,14 +161,18 @@ impl Generator<'_, '_> {
                 let name = format!("v{number}");
                 self.views.push((name.clone(), shapes));
                 let mut view = Step::View(name, query);
-                view.walk(&mut |part| {
-                    if let Part::From(From::Table { name, .. }) = part {
-                        self.viewed.insert(name.clone());
+                view.walk(&mut |part| match part {
+                    Part::From(From::Table { name, .. }) => drop(self.viewed.insert(name.clone())),
+                    Part::From(From::Join { right, .. }) => self.nested_join |= is_join(right),
+                    Part::Select(select) => {
+                        self.nested_join |= select.from.len() > 1 && select.from.iter().any(is_join);
                     }
+                    _ => {}
                 });
                 steps.push(view);
             }
         }
+        let related = self.tables.iter().any(|table| !table.foreign_keys.is_empty());
         let most = 30 + self.draw.below(30);
         while steps.len() < most && !self.draw.0.is_empty() {
             self.begin();
@@ -169,6 +185,7 @@ impl Generator<'_, '_> {
             }
             steps.push(match self.draw.below(10) {
                 0 | 1 => self.write(),
+                2 if related => self.write(),
                 2..=4 => {
                     let parts = self.parts();
                     Step::Parts(Checked { statement: parts, fallible: self.fallible })

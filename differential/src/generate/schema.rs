@@ -91,7 +91,28 @@ impl Generator<'_, '_> {
                 primary_key.push(column);
             }
         }
-        let mut checks = Vec::new();
+        let mut uniques: Vec<Vec<String>> = Vec::new();
+        if self.draw.chance(1, 5) {
+            let mut key: Vec<usize> = Vec::new();
+            for _ in 0..self.draw.choose(&[1, 1, 2]) {
+                let column = self.draw.below(columns.len());
+                if !key.contains(&column) {
+                    key.push(column);
+                }
+            }
+            let same = key.len() == primary_key.len() && key.iter().all(|column| primary_key.contains(column));
+            if !same {
+                uniques.push(key.into_iter().map(|column| columns[column].name.clone()).collect());
+            }
+        }
+        let name = format!("r{position}");
+        let without_rowid = self.draw.chance(1, 3);
+        let (foreign_keys, checks) = (Vec::new(), Vec::new());
+        let mut table = Table { name, columns, primary_key, uniques, foreign_keys, checks, without_rowid };
+        for _ in 0..self.draw.choose(&[0, 0, 0, 1, 1, 2]) {
+            self.foreign_key(&mut table);
+        }
+        let columns = &table.columns;
         if self.draw.chance(1, 4) {
             let column = &columns[self.draw.below(columns.len())];
             let (name, shape) = (column.name.clone(), column.shape);
@@ -99,15 +120,15 @@ impl Generator<'_, '_> {
             let op = self.draw.choose(&["<>", "<>", "<=", ">"]);
             let value = Expr::Literal(self.value(shape));
             let check = Expr::binary(op, subject.clone(), value);
-            checks.push(if self.draw.chance(1, 2) {
+            let check = if self.draw.chance(1, 2) {
                 let unknown = Expr::Is { expr: Box::new(subject), what: "NULL", negated: false };
                 Expr::binary("OR", unknown, check)
             } else {
                 check
-            });
+            };
+            table.checks.push(check);
         }
-        let without_rowid = self.draw.chance(1, 3);
-        Table { name: format!("r{position}"), columns, primary_key, checks, without_rowid }
+        table
     }
 
     /// A column of a name.
@@ -188,9 +209,17 @@ impl Generator<'_, '_> {
     pub(super) fn fill(&mut self, position: usize) -> Step {
         self.begin();
         let table = self.tables[position].clone();
-        let rows = (0..=self.draw.below(6)).map(|_| self.new_row(&table)).collect();
+        let mut rows = Vec::new();
+        // A row that refers to nothing fails all of them.
+        let most = if table.foreign_keys.is_empty() { 6 } else { 3 };
+        for _ in 0..=self.draw.below(most) {
+            let row = self.new_row(&table);
+            // Others will refer to it.
+            self.rows.entry(table.name.clone()).or_default().push(row.clone());
+            rows.push(row);
+        }
         // Most rows should find a place.
-        let conflict = self.draw.chance(2, 3).then(|| Conflict { target: Vec::new(), update: None });
+        let conflict = self.draw.chance(5, 6).then(|| Conflict { target: Vec::new(), update: None });
         Self::insert(&table, rows, conflict)
     }
 }

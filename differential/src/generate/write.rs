@@ -24,7 +24,7 @@ fn keep_first(table: &Table, names: &[String], rows: &mut Vec<Vec<Option<Expr>>>
 
 impl Generator<'_, '_> {
     /// The columns of a table that is written, which go without its name.
-    fn columns(table: &Table, called: Option<&str>) -> Vec<Typed> {
+    pub(super) fn columns(table: &Table, called: Option<&str>) -> Vec<Typed> {
         let typed = |column: &Column| Typed {
             expr: Expr::Column {
                 table: called.map(ToString::to_string),
@@ -38,9 +38,10 @@ impl Generator<'_, '_> {
 
     pub(super) fn new_row(&mut self, table: &Table) -> Vec<Option<Expr>> {
         let mut row = Vec::new();
-        for column in &table.columns {
-            let null = column.nullable && self.draw.chance(1, 5) || self.draw.chance(1, 150);
-            let default = column.nullable || column.default.is_some() || self.draw.chance(1, 8);
+        for (position, column) in table.columns.iter().enumerate() {
+            let nullable = column.nullable && !table.primary_key.contains(&position);
+            let null = nullable && self.draw.chance(1, 5) || self.draw.chance(1, 150);
+            let default = nullable || column.default.is_some() || self.draw.chance(1, 8);
             row.push(if default && self.draw.chance(1, 15) {
                 None
             } else if null {
@@ -49,6 +50,7 @@ impl Generator<'_, '_> {
                 Some(Expr::Literal(self.value(column.shape)))
             });
         }
+        self.refer(table, &mut row);
         row
     }
 
@@ -59,6 +61,11 @@ impl Generator<'_, '_> {
     }
 
     pub(super) fn write(&mut self) -> Step {
+        if self.draw.chance(1, 2)
+            && let Some(write) = self.write_referenced()
+        {
+            return Step::Write(write);
+        }
         let table = self.tables[self.draw.below(self.tables.len())].clone();
         let mut step = match self.draw.below(9) {
             0..=2 => {
@@ -87,7 +94,7 @@ impl Generator<'_, '_> {
     }
 
     /// RETURNING, of columns.
-    fn returning(&mut self, columns: Vec<Typed>) -> Vec<Expr> {
+    pub(super) fn returning(&mut self, columns: Vec<Typed>) -> Vec<Expr> {
         let mut returning = Vec::new();
         if self.draw.chance(1, 3) {
             self.scopes.push(columns);
@@ -150,8 +157,12 @@ impl Generator<'_, '_> {
         for _ in 0..=self.draw.below(2) {
             let column = &table.columns[self.draw.below(table.columns.len())];
             if set.iter().all(|(name, _)| *name != column.name) {
-                let typed = self.expr(column.shape.datatype, 2);
-                let value = self.fit(typed, column.shape);
+                let value = if let Some(value) = self.referred(table, &column.name) {
+                    value
+                } else {
+                    let typed = self.expr(column.shape.datatype, 2);
+                    self.fit(typed, column.shape)
+                };
                 set.push((column.name.clone(), value));
             }
         }
@@ -208,6 +219,7 @@ impl Generator<'_, '_> {
         if !table.primary_key.is_empty() {
             keys.push(table.primary_key.iter().map(|&column| table.columns[column].name.clone()).collect());
         }
+        keys.extend(table.uniques.iter().cloned());
         for index in self.indexes.iter().filter(|index| index.unique && index.table == table.name) {
             keys.push(index.columns.iter().map(|(name, _)| name.clone()).collect());
         }

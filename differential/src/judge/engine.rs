@@ -71,11 +71,11 @@ impl Engine {
         self.execute(&mut self.begin(self.number + 1), sql, params, how)
     }
 
-    /// Runs a statement, then a query that sees what it did, and forgets that.
-    pub fn ask_then(&self, sql: &Parsed, params: &[Value], how: How, then: &Parsed) -> (Answer, Answer) {
+    /// Runs a statement, then queries that see what it did, and forgets that.
+    pub fn ask_then(&self, sql: &Parsed, params: &[Value], how: How, then: &[Parsed]) -> (Answer, Vec<Answer>) {
         let mut txn = self.begin(self.number + 1);
         let answer = self.execute(&mut txn, sql, params, how);
-        let after = self.execute(&mut txn, then, &[], USUAL);
+        let after = then.iter().map(|query| self.execute(&mut txn, query, &[], USUAL)).collect();
         (answer, after)
     }
 

@@ -18,6 +18,8 @@
 //! - *too many steps*, *out of memory*: a limit of the run (57014, 53200) was reached.
 //! - *another violation*: two constraints are broken, and each database names another one.
 //! - *transient duplicate*: SQLite looks at uniqueness after each row of an UPDATE, the engine after all of them.
+//! - *RESTRICT at once*: SQLite looks at RESTRICT before the statement is through, the engine in the end.
+//! - *gone already*: SQLite counts no rows that went as a consequence before a DELETE came to them.
 //! - *a row twice*: ON CONFLICT DO UPDATE meets a row of its own (21000), which SQLite updates again, and goes on.
 //!
 //! An UPDATE whose rows have several partners in FROM that make a difference is a mismatch in itself (*determined*).
@@ -74,6 +76,8 @@ struct Session<'t> {
     /// Not in a wild case.
     sqlite: Option<Sqlite>,
     tables: Vec<Table>,
+    /// What foreign keys of the case refer to: tables and columns.
+    referenced: Vec<(String, Vec<String>)>,
     tally: &'t mut Tally,
     step: usize,
 }
@@ -83,7 +87,12 @@ pub fn judge(case: &Case, tally: &mut Tally) -> anyhow::Result<Option<Mismatch>>
     tally.cases += 1;
     let sqlite = if case.wild { None } else { Some(Sqlite::new()?) };
     let (engine, twin) = (Engine::new()?, Engine::new()?);
-    let mut session = Session { engine, twin, sqlite, tables: Vec::new(), tally, step: 0 };
+    let keys = case.steps.iter().flat_map(|step| match step {
+        Step::Table(table) => table.foreign_keys.as_slice(),
+        _ => &[],
+    });
+    let referenced = keys.map(|key| (key.parent.clone(), key.referenced.clone())).collect();
+    let mut session = Session { engine, twin, sqlite, tables: Vec::new(), referenced, tally, step: 0 };
     for (position, step) in case.steps.iter().enumerate() {
         session.step = position;
         if let Err(mismatch) = session.step(step)? {
@@ -105,7 +114,7 @@ type Judged = Result<(), Mismatch>;
 impl Session<'_> {
     fn step(&mut self, step: &Step) -> anyhow::Result<Judged> {
         match step {
-            Step::Table(table) => Ok(self.make(step, &Step::Table(other_keys(table)))),
+            Step::Table(table) => Ok(self.make(step, &Step::Table(other_keys(table, &self.referenced)))),
             Step::View(..) => Ok(self.make(step, step)),
             Step::Alter(alter) => Ok(self.alter(step, alter)),
             Step::Index(index) => {
@@ -286,9 +295,13 @@ impl Session<'_> {
     }
 }
 
-/// The table with another primary key, or none: the columns stay NOT NULL.
-fn other_keys(table: &Table) -> Table {
+/// The table with another primary key, or none: the columns stay NOT NULL. Unique is only what foreign keys refer to.
+fn other_keys(table: &Table, referenced: &[(String, Vec<String>)]) -> Table {
     let mut table = table.clone();
+    let own = referenced.iter().filter(|(parent, _)| *parent == table.name).map(|(_, columns)| columns);
+    table.uniques = own.cloned().collect();
+    table.uniques.sort_unstable();
+    table.uniques.dedup();
     for &column in &table.primary_key {
         table.columns[column].nullable = false;
     }

@@ -13,6 +13,9 @@ use super::answer::Answer;
 const MAX_TURNS: u32 = 400;
 const TURN: i32 = 10_000;
 
+/// A table's name, and its rows.
+pub type TableRows<'a> = (&'a str, &'a [Vec<Value>]);
+
 /// A database of SQLite.
 pub struct Sqlite {
     connection: Connection,
@@ -26,6 +29,7 @@ impl Sqlite {
         let mut connection = Connection::open_in_memory()?;
         // LIKE has case here.
         connection.execute_batch("PRAGMA case_sensitive_like = ON")?;
+        connection.execute_batch("PRAGMA foreign_keys = ON")?;
         // Else a new name for a table fails for views that have nothing to do with it, and joins in parentheses.
         connection.execute_batch("PRAGMA legacy_alter_table = ON")?;
         let turns = Arc::new(AtomicU32::new(0));
@@ -65,8 +69,16 @@ impl Sqlite {
         Ok(Answer::Rows { types: Vec::new(), rows })
     }
 
-    /// Gives a table these rows instead of its own.
-    pub fn replace(&self, table: &str, rows: &[Vec<Value>]) -> anyhow::Result<()> {
+    /// Gives tables these rows instead of their own.
+    pub fn replace(&self, tables: Vec<TableRows<'_>>) -> anyhow::Result<()> {
+        self.connection.execute_batch("PRAGMA foreign_keys = OFF")?;
+        for (table, rows) in tables {
+            self.replace_rows(table, rows)?;
+        }
+        Ok(self.connection.execute_batch("PRAGMA foreign_keys = ON")?)
+    }
+
+    fn replace_rows(&self, table: &str, rows: &[Vec<Value>]) -> anyhow::Result<()> {
         self.connection.execute(&format!("DELETE FROM {table}"), [])?;
         for row in rows {
             let marks = vec!["?"; row.len()].join(", ");
@@ -92,6 +104,7 @@ fn failure(error: &rusqlite::Error) -> Answer {
         Some(ErrorCode::ConstraintViolation) if message.starts_with("UNIQUE") => "23505",
         Some(ErrorCode::ConstraintViolation) if message.starts_with("NOT NULL") => "23502",
         Some(ErrorCode::ConstraintViolation) if message.starts_with("CHECK") => "23514",
+        Some(ErrorCode::ConstraintViolation) if message.starts_with("FOREIGN KEY") => "23503",
         _ if message.contains("ON CONFLICT clause does not match") => "42P10",
         _ => "SQLite",
     };

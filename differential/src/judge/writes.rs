@@ -1,9 +1,10 @@
 //! Statements that write: their answers, and the rows that they leave.
 
 use super::answer::{Answer, Rows, compare_rows, same};
-use super::engine::{How, USUAL, parsed};
+use super::engine::{Engine, How, Parsed, USUAL, parsed};
+use super::sqlite::TableRows;
 use super::{Judged, Session};
-use crate::ast::{Expr, From, Part, Select, Step, Walk, Write, WriteKind};
+use crate::ast::{Expr, ForeignKey, From, Part, Select, Step, Table, Walk, Write, WriteKind, family};
 use crate::render::{Dialect, Renderer};
 
 impl Session<'_> {
@@ -14,20 +15,26 @@ impl Session<'_> {
         if let Err(mismatch) = self.determined(write) {
             return Ok(Err(mismatch));
         }
-        let all = format!("SELECT * FROM {}", write.table);
-        let (statement, every) = (parsed(&here.sql), parsed(&all));
-        let (plain, plain_rows) = self.engine.ask_then(&statement, &[], How { optimize: false, ..USUAL }, &every);
+        let family = Family::new(&self.tables, write);
+        let (statement, every) = (parsed(&here.sql), &family.queries);
+        let (plain, plain_rows) = self.engine.ask_then(&statement, &[], How { optimize: false, ..USUAL }, every);
         let parameters = self.render(Dialect::Parameters, step);
         let twice = How { twice: true, ..USUAL };
         let with_parameters = parsed(&parameters.sql);
-        let (prepared, prepared_rows) = self.engine.ask_then(&with_parameters, &parameters.params, twice, &every);
-        let before = self.engine.ask(&every, &[], USUAL);
+        let (prepared, prepared_rows) = self.engine.ask_then(&with_parameters, &parameters.params, twice, every);
+        let before = family.rows(&self.engine);
         let answer = self.engine.run(&statement, &[]);
-        let rows = self.engine.ask(&every, &[], USUAL);
+        let rows = family.rows(&self.engine);
+        let others = family.names.iter().zip(before.iter().zip(&rows)).filter(|(name, _)| **name != write.table);
+        let changed = others.filter(|(_, (before, after))| !same(before, after, Rows::Bag)).count();
+        if changed > 0 {
+            self.tally.judged("consequences");
+        }
+        let done = Done { sql: here.sql, answer, rows };
         let judged = self.judge_write(
-            &here.sql,
             write,
-            &answer,
+            &family,
+            &done,
             [
                 ("writes: optimizer", "without optimizer".to_string(), plain, plain_rows),
                 (
@@ -38,15 +45,14 @@ impl Session<'_> {
                 ),
             ],
             &before,
-            &rows,
         );
         if judged.is_err() {
             return Ok(judged);
         }
-        if let Err(mismatch) = self.write_twin(&here.sql, write, &answer, &all, &rows) {
+        if let Err(mismatch) = self.write_twin(write, &family, &done) {
             return Ok(Err(mismatch));
         }
-        self.write_sqlite(&here.sql, step, write, &answer, &all, &rows)
+        self.write_sqlite(step, write, &family, &done)
     }
 
     /// Fails if rows that are equal find partners that make a difference: such a case proves nothing, and cannot come of
@@ -99,70 +105,93 @@ impl Session<'_> {
 
     fn judge_write(
         &mut self,
-        sql: &str,
         write: &Write,
-        answer: &Answer,
-        others: [(&'static str, String, Answer, Answer); 2],
-        before: &Answer,
-        rows: &Answer,
+        family: &Family,
+        done: &Done,
+        others: [(&'static str, String, Answer, Vec<Answer>); 2],
+        before: &[Answer],
     ) -> Judged {
+        let Done { sql, answer, rows } = done;
         self.expected(sql, answer, write.fallible, &["23", "57014", "42P10", "21000"])?;
-        if answer.state().is_some() && !same(before, rows, Rows::Bag) {
-            let sides = vec![("rows before a failure".to_string(), before.clone()), (sql.to_string(), rows.clone())];
-            return self.mismatch("atomicity", sides);
+        if answer.state().is_some() {
+            for (before, rows) in before.iter().zip(rows) {
+                if !same(before, rows, Rows::Bag) {
+                    let before = ("rows before a failure".to_string(), before.clone());
+                    return self.mismatch("atomicity", vec![before, (sql.clone(), rows.clone())]);
+                }
+            }
         }
         for (judge, how, other, other_rows) in others {
             self.agree(judge, sql, answer, &how, &other, Rows::Bag, write.fallible)?;
             if answer.state().is_none() && other.state().is_none() {
-                self.agree(judge, &format!("rows after {sql}"), rows, &how, &other_rows, Rows::Bag, false)?;
+                self.agree_on_rows(judge, family, done, &how, &other_rows)?;
             }
         }
         Ok(())
     }
 
+    fn agree_on_rows(
+        &mut self,
+        judge: &'static str,
+        family: &Family,
+        done: &Done,
+        how: &str,
+        others: &[Answer],
+    ) -> Judged {
+        for (name, (rows, other)) in family.names.iter().zip(done.rows.iter().zip(others)) {
+            let asked = format!("rows of {name} after {}", done.sql);
+            self.agree(judge, &asked, rows, how, other, Rows::Bag, false)?;
+        }
+        Ok(())
+    }
+
     /// On the twin, nothing is unique but what is so here too.
-    fn write_twin(&mut self, sql: &str, write: &Write, answer: &Answer, all: &str, rows: &Answer) -> Judged {
+    fn write_twin(&mut self, write: &Write, family: &Family, done: &Done) -> Judged {
         let conflict = matches!(&write.kind, WriteKind::Insert { conflict: Some(_), .. });
-        if conflict || answer.state().is_some_and(|state| matches!(state, "23505" | "42P10" | "57014")) {
-            return self.renew_twin(write, rows);
+        if conflict || done.answer.state().is_some_and(|state| matches!(state, "23505" | "42P10" | "57014")) {
+            return self.renew_twin(family, done);
         }
         let judge = "writes: keys";
-        let twin = self.twin.run(&parsed(sql), &[]);
-        self.agree(judge, sql, answer, "with other keys", &twin, Rows::Bag, write.fallible)?;
-        if answer.state().is_some() != twin.state().is_some() {
-            return self.renew_twin(write, rows);
+        let twin = self.twin.run(&parsed(&done.sql), &[]);
+        self.agree(judge, &done.sql, &done.answer, "with other keys", &twin, Rows::Bag, write.fallible)?;
+        if done.answer.state().is_some() != twin.state().is_some() {
+            return self.renew_twin(family, done);
         }
-        let twin_rows = self.twin.ask(&parsed(all), &[], USUAL);
-        self.agree(judge, &format!("rows after {sql}"), rows, "with other keys", &twin_rows, Rows::Bag, false)
+        let twin_rows = family.rows(&self.twin);
+        self.agree_on_rows(judge, family, done, "with other keys", &twin_rows)
     }
 
     /// Gives the twin the rows that there are.
-    fn renew_twin(&mut self, write: &Write, rows: &Answer) -> Judged {
-        let Answer::Rows { rows, .. } = rows else { return Ok(()) };
-        let mut answers = vec![self.twin.run(&parsed(&format!("DELETE FROM {}", write.table)), &[])];
-        let marks: Vec<String> = (1..=rows.first().map_or(0, Vec::len)).map(|n| format!("${n}")).collect();
-        let insert = parsed(&format!("INSERT INTO {} VALUES ({})", write.table, marks.join(", ")));
-        answers.extend(rows.iter().map(|row| self.twin.run(&insert, row)));
+    fn renew_twin(&mut self, family: &Family, done: &Done) -> Judged {
+        let Some(tables) = done.tables(family) else { return Ok(()) };
+        let mut answers = Vec::new();
+        for name in family.names.iter().rev() {
+            answers.push(self.twin.run(&parsed(&format!("DELETE FROM {name}")), &[]));
+        }
+        for (name, rows) in tables.into_iter().filter(|(_, rows)| !rows.is_empty()) {
+            // Rows that refer to each other come at once.
+            let width = rows[0].len();
+            let row = |number: usize| {
+                let marks: Vec<String> = (1..=width).map(|n| format!("${}", number * width + n)).collect();
+                format!("({})", marks.join(", "))
+            };
+            let values: Vec<String> = (0..rows.len()).map(row).collect();
+            let insert = parsed(&format!("INSERT INTO {name} VALUES {}", values.join(", ")));
+            answers.push(self.twin.run(&insert, &rows.concat()));
+        }
         match answers.into_iter().find(|answer| !matches!(answer, Answer::Count(_))) {
             None => Ok(()),
             Some(answer) => self.mismatch("writes: keys", vec![("the same rows again".to_string(), answer)]),
         }
     }
 
-    fn write_sqlite(
-        &mut self,
-        sql: &str,
-        step: &Step,
-        write: &Write,
-        answer: &Answer,
-        all: &str,
-        rows: &Answer,
-    ) -> anyhow::Result<Judged> {
+    fn write_sqlite(&mut self, step: &Step, write: &Write, family: &Family, done: &Done) -> anyhow::Result<Judged> {
         let there = self.render(Dialect::Sqlite, step);
         let Some(sqlite) = &self.sqlite else { return Ok(Ok(())) };
-        let Answer::Rows { rows: kept, .. } = rows else { return Ok(Ok(())) };
+        let Done { sql, answer, .. } = done;
+        let Some(kept) = done.tables(family) else { return Ok(Ok(())) };
         if let Some(difference) = there.difference {
-            sqlite.replace(&write.table, kept)?;
+            sqlite.replace(kept)?;
             self.tally.differs(difference);
             return Ok(Ok(()));
         }
@@ -171,26 +200,85 @@ impl Session<'_> {
         let update = matches!(write.kind, WriteKind::Update { .. });
         let excuse = match (answer.state(), found.state()) {
             (None, Some("23505")) if update => Some("transient duplicate"),
+            (None, Some("23503")) if family.restricts => Some("RESTRICT at once"),
             (Some("21000"), _) if found.state().is_none() || found.is_class("23") => Some("a row twice"),
             _ => None,
         };
         if let Some(excuse) = excuse {
-            sqlite.replace(&write.table, kept)?;
+            sqlite.replace(kept)?;
             self.tally.excuse(excuse);
             return Ok(Ok(()));
         }
         let different = answer.state().is_some() != found.state().is_some();
-        let found_rows = sqlite.run(all);
+        let found_rows: Vec<Answer> =
+            family.names.iter().map(|name| sqlite.run(&format!("SELECT * FROM {name}"))).collect();
         // A statement that one of them gave up has no fault, but its rows are as here from now on.
         if different {
-            sqlite.replace(&write.table, kept)?;
+            sqlite.replace(kept)?;
         }
-        if let Err(mismatch) = self.agree(judge, sql, answer, &there.sql, &found, Rows::Bag, write.fallible) {
+        let fewer = matches!((answer, &found), (Answer::Count(a), Answer::Count(b)) if b < a);
+        if fewer && family.follows_itself && matches!(write.kind, WriteKind::Delete { .. }) {
+            self.tally.excuse("gone already");
+        } else if let Err(mismatch) = self.agree(judge, sql, answer, &there.sql, &found, Rows::Bag, write.fallible) {
             return Ok(Err(mismatch));
         }
         if different {
             return Ok(Ok(()));
         }
-        Ok(self.agree(judge, &format!("rows after {sql}"), rows, &there.sql, &found_rows, Rows::Bag, false))
+        Ok(self.agree_on_rows(judge, family, done, &there.sql, &found_rows))
+    }
+}
+
+/// The tables that a write can change.
+struct Family {
+    /// Their names, in the order in which they were made: what refers to another one is behind it.
+    names: Vec<String>,
+    /// All rows of each.
+    queries: Vec<Parsed>,
+    /// Whether a foreign key among them has RESTRICT.
+    restricts: bool,
+    /// Whether rows of the table that is written go with others.
+    follows_itself: bool,
+}
+
+impl Family {
+    fn new(tables: &[Table], write: &Write) -> Self {
+        let mut tables = family(tables, &write.table);
+        let names: Vec<String> = if tables.is_empty() {
+            // The table is not there, and nothing can be written.
+            vec![write.table.clone()]
+        } else {
+            tables.iter().map(|table| table.name.clone()).collect()
+        };
+        let queries = names.iter().map(|name| parsed(&format!("SELECT * FROM {name}"))).collect();
+        let restrict = |key: &ForeignKey| key.on_delete.ends_with("RESTRICT") || key.on_update.ends_with("RESTRICT");
+        let restricts = tables.iter().any(|table| table.foreign_keys.iter().any(restrict));
+        tables.retain(|table| table.name == write.table);
+        let follows = |key: &ForeignKey| key.parent == write.table && key.on_delete.ends_with("CASCADE");
+        let follows_itself = tables.iter().any(|table| table.foreign_keys.iter().any(follows));
+        Self { names, queries, restricts, follows_itself }
+    }
+
+    fn rows(&self, engine: &Engine) -> Vec<Answer> {
+        self.queries.iter().map(|query| engine.ask(query, &[], USUAL)).collect()
+    }
+}
+
+/// What a write did in the engine.
+struct Done {
+    sql: String,
+    answer: Answer,
+    /// The rows of its family.
+    rows: Vec<Answer>,
+}
+
+impl Done {
+    /// The rows, by table, if they could be read.
+    fn tables<'a>(&'a self, family: &'a Family) -> Option<Vec<TableRows<'a>>> {
+        let rows = |(name, answer): (&'a String, &'a Answer)| match answer {
+            Answer::Rows { rows, .. } => Some((name.as_str(), rows.as_slice())),
+            _ => None,
+        };
+        family.names.iter().zip(&self.rows).map(rows).collect()
     }
 }

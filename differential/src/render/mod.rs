@@ -23,7 +23,7 @@ use std::fmt::Write as _;
 
 use engine::sql::types::{DataType, Value};
 
-use crate::ast::{Alter, Alteration, Case, Column, Index, Step, Table};
+use crate::ast::{Alter, Alteration, Case, Column, ForeignKey, Index, Step, Table};
 
 /// For whom the text is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +63,8 @@ pub enum Difference {
     QueryInSet,
     /// RETURNING of an UPDATE with FROM or a DELETE with USING that names the others: SQLite knows the written row only.
     ReturningOthers,
+    /// A write to a table that refers to itself, and changes what it has not come to yet: in SQLite, row by row.
+    SelfReference,
     /// EXISTS of a query with DISTINCT and OFFSET: SQLite (3.54) forgets the DISTINCT, and skips equal rows.
     ExistsDistinct,
 }
@@ -169,6 +171,13 @@ impl<'a> Renderer<'a> {
             let names: Vec<&str> = table.primary_key.iter().map(|&i| table.columns[i].name.as_str()).collect();
             let _ = write!(self.out.sql, ", PRIMARY KEY ({})", names.join(", "));
         }
+        for columns in &table.uniques {
+            self.kind("UNIQUE");
+            self.put(&format!(", UNIQUE ({})", columns.join(", ")));
+        }
+        for key in &table.foreign_keys {
+            self.foreign_key(&table.name, key);
+        }
         for check in &table.checks {
             self.kind("CHECK");
             self.put(", CHECK (");
@@ -179,6 +188,18 @@ impl<'a> Renderer<'a> {
         if sqlite && table.without_rowid && !table.primary_key.is_empty() {
             self.put(" WITHOUT ROWID");
         }
+    }
+
+    fn foreign_key(&mut self, table: &str, key: &ForeignKey) {
+        let ForeignKey { columns, parent, referenced, on_delete, on_update } = key;
+        self.kind(if columns.len() > 1 { "composite foreign key" } else { "foreign key" });
+        if parent == table {
+            self.kind("foreign key to itself");
+        }
+        self.kind(on_delete);
+        self.kind(on_update);
+        let (columns, referenced) = (columns.join(", "), referenced.join(", "));
+        self.put(&format!(", FOREIGN KEY ({columns}) REFERENCES {parent} ({referenced}) {on_delete} {on_update}"));
     }
 
     /// A column of a table, which cannot be NULL if it is a key.

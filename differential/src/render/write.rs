@@ -1,7 +1,7 @@
 //! INSERT, UPDATE and DELETE.
 
 use super::{Difference, Renderer};
-use crate::ast::{Conflict, Expr, From, Part, Source, Walk, Write, WriteKind};
+use crate::ast::{Conflict, Expr, ForeignKey, From, Part, Set, Source, Table, Walk, Write, WriteKind, acts};
 
 /// Whether RETURNING names what is not in the table that is written.
 fn names_others(write: &Write) -> bool {
@@ -12,6 +12,24 @@ fn names_others(write: &Write) -> bool {
         }
     });
     named
+}
+
+/// Whether a write has consequences for rows of the same table that it may be about, too.
+fn changes_itself(write: &Write, tables: &[Table]) -> bool {
+    let table = tables.iter().find(|table| table.name == write.table);
+    let mut own = table.iter().flat_map(|table| &table.foreign_keys).filter(|key| key.parent == write.table);
+    let update = |set: &Set, key: &ForeignKey| {
+        acts(key.on_update) && set.iter().any(|(column, _)| key.referenced.contains(column))
+    };
+    match &write.kind {
+        WriteKind::Insert { conflict: Some(Conflict { update: Some((set, _)), .. }), .. }
+        | WriteKind::Update { set, .. } => own.any(|key| update(set, key)),
+        // The same rows are left, unless a default breaks something.
+        WriteKind::Delete { .. } => {
+            own.any(|key| acts(key.on_delete) && (!write.returning.is_empty() || key.on_delete.ends_with("DEFAULT")))
+        }
+        WriteKind::Insert { .. } => false,
+    }
 }
 
 impl Renderer<'_> {
@@ -53,6 +71,9 @@ impl Renderer<'_> {
                 self.put(&format!("DELETE FROM {table}"));
                 self.using(using, filter.as_ref());
             }
+        }
+        if changes_itself(write, self.tables) {
+            self.differs(Difference::SelfReference);
         }
         if names_others(write) {
             self.kind("RETURNING of others");

@@ -1,8 +1,9 @@
 //! Smaller tables, indexes and alterations.
 
-use super::{Shrinking, drop_item};
+use super::{Shrinking, drop_item, without_one};
 use crate::ast::{
-    Alter, Alteration, Column, Conflict, Expr, From, Index, On, Part, Source, Step, Table, Walk, Write, WriteKind,
+    Alter, Alteration, Column, Conflict, Expr, ForeignKey, From, Index, On, Part, Source, Step, Table, Walk, Write,
+    WriteKind,
 };
 
 impl Shrinking {
@@ -114,7 +115,18 @@ fn rename_table(step: &mut Step, from: &str, to: &str) {
 
 fn drop_column(step: &mut Step, name: &str, column: &str) {
     match step {
-        Step::Table(table) if table.name == name => table.drop_column(column),
+        Step::Table(table) => {
+            for key in table.foreign_keys.iter_mut().filter(|key| key.parent == name) {
+                if let Some(position) = key.referenced.iter().position(|other| other == column) {
+                    key.columns.remove(position);
+                    key.referenced.remove(position);
+                }
+            }
+            table.foreign_keys.retain(|key| !key.columns.is_empty());
+            if table.name == name {
+                table.drop_column(column);
+            }
+        }
         Step::Index(index) if index.table == name => index.columns.retain(|(other, _)| other != column),
         Step::Write(write) if write.table == name => {
             if let WriteKind::Insert { columns, source, .. } = &mut write.kind
@@ -131,6 +143,23 @@ fn drop_column(step: &mut Step, name: &str, column: &str) {
     }
 }
 
+/// Foreign keys without one of them, or without consequences.
+fn smaller_foreign_keys(keys: &[ForeignKey]) -> Vec<Vec<ForeignKey>> {
+    let mut smaller: Vec<Vec<ForeignKey>> = without_one(keys).collect();
+    for (position, key) in keys.iter().enumerate() {
+        let plain = [
+            ForeignKey { on_delete: "ON DELETE NO ACTION", ..key.clone() },
+            ForeignKey { on_update: "ON UPDATE NO ACTION", ..key.clone() },
+        ];
+        for key in plain {
+            let mut keys = keys.to_vec();
+            keys[position] = key;
+            smaller.push(keys);
+        }
+    }
+    smaller
+}
+
 /// A table, an index or an alteration without one of its clauses.
 pub(super) fn smaller_steps(step: &Step) -> Vec<Step> {
     match step {
@@ -139,10 +168,14 @@ pub(super) fn smaller_steps(step: &Step) -> Vec<Step> {
             let columns = table.columns.iter().map(column).collect();
             let smaller = [
                 Table { checks: Vec::new(), ..table.clone() },
+                Table { foreign_keys: Vec::new(), ..table.clone() },
+                Table { uniques: Vec::new(), ..table.clone() },
                 Table { primary_key: Vec::new(), ..table.clone() },
                 Table { columns, ..table.clone() },
             ];
-            smaller.map(Step::Table).to_vec()
+            let keys = smaller_foreign_keys(&table.foreign_keys);
+            let keys = keys.into_iter().map(|foreign_keys| Table { foreign_keys, ..table.clone() });
+            smaller.into_iter().chain(keys).map(Step::Table).collect()
         }
         Step::Index(index) => {
             let up = index.columns.iter().map(|(name, _)| (name.clone(), false)).collect();
