@@ -394,11 +394,13 @@ fn same(a: &[usize], b: &[usize]) -> bool {
 
 /// Renames a column in the text of a condition: every word that is its name, and calls nothing.
 fn rename_in(condition: &str, from: &str, to: &str) -> String {
-    let Ok(tokens) = Tokenizer::new(&GenericDialect {}, condition).tokenize() else { return condition.to_string() };
+    // Doubled quotes stay so, since the tokens are written again as they are.
+    let tokens = Tokenizer::new(&GenericDialect {}, condition).with_unescape(false).tokenize();
+    let Ok(tokens) = tokens else { return condition.to_string() };
     let mut text = String::with_capacity(condition.len());
     for (position, token) in tokens.iter().enumerate() {
         let named = match token {
-            Token::Word(word) if word.quote_style.is_some() => word.value == from,
+            Token::Word(word) if word.quote_style.is_some() => word.value.replace("\"\"", "\"") == from,
             Token::Word(word) => word.value.to_ascii_lowercase() == from,
             _ => false,
         };
