@@ -180,6 +180,7 @@ pub const JUDGES: &[&str] = &[
     "parts: group",
     "parts: having",
     "parts: where",
+    "references",
     "reopen",
     "spilling",
     "writes: SQLite",

@@ -2,8 +2,8 @@
 //!
 //! What a view reads gets no other name and does not go, since a view is kept as text; nor does its table get a column
 //! whose name others have, by which a name could become ambiguous in SQLite, where a view is only text. SQLite drops no
-//! column that a key, an index or a CHECK has, and renames none where a view of any table has a join in parentheses, which
-//! it forgets when it reads the view for that.
+//! column that a key, an index or a CHECK has, and drops and renames none where a view of any table has a join in
+//! parentheses, which it does not understand when it reads the views again for that.
 
 use super::Generator;
 use crate::ast::{Alter, Alteration, Expr, ForeignKey, Part, Table, Walk};
@@ -20,10 +20,12 @@ impl Generator<'_, '_> {
             0..=2 => 2,
             choice => choice,
         };
-        if choice > 0 && self.viewed.contains(&table.name) {
+        if matches!(choice, 2 | 3) && self.nested_join || choice > 0 && self.viewed.contains(&table.name) {
             return None;
         }
         let change = match choice {
+            // It would find the new column in SQLite.
+            0 if self.natural_view && self.viewed.contains(&table.name) => return None,
             0 => {
                 let name = self.free_name(&table);
                 let mut column = self.column(&name);
@@ -48,7 +50,6 @@ impl Generator<'_, '_> {
                 self.rows.remove(&table.name);
                 Alteration::Drop(name)
             }
-            3 if self.nested_join => return None,
             3 => {
                 let from = table.columns[self.draw.below(table.columns.len())].name.clone();
                 let to = self.free_name(&table);

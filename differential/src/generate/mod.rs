@@ -20,7 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use arbitrary::Unstructured;
 use engine::sql::types::DataType;
 
-use crate::ast::{Case, Checked, Expr, From, Index, Part, Shape, Step, Table, Walk};
+use crate::ast::{Case, Checked, Expr, From, Index, On, Part, Shape, Step, Table, Walk};
 
 /// The digits of a float of which nothing is known.
 const INEXACT: u32 = 1_000;
@@ -73,6 +73,8 @@ struct Generator<'a, 'b> {
     rows: BTreeMap<String, Vec<Vec<Option<Expr>>>>,
     /// Whether a view has a join in parentheses.
     nested_join: bool,
+    /// Whether a view has a NATURAL JOIN.
+    natural_view: bool,
     /// For names that ALTER TABLE gives.
     renamed: usize,
     /// The common tables that can be named.
@@ -108,6 +110,7 @@ pub fn case(u: &mut Unstructured<'_>) -> Case {
         viewed: BTreeSet::new(),
         rows: BTreeMap::new(),
         nested_join: false,
+        natural_view: false,
         renamed: 0,
         commons: Vec::new(),
         scopes: Vec::new(),
@@ -163,7 +166,10 @@ impl Generator<'_, '_> {
                 let mut view = Step::View(name, query);
                 view.walk(&mut |part| match part {
                     Part::From(From::Table { name, .. }) => drop(self.viewed.insert(name.clone())),
-                    Part::From(From::Join { right, .. }) => self.nested_join |= is_join(right),
+                    Part::From(From::Join { right, on, .. }) => {
+                        self.nested_join |= is_join(right);
+                        self.natural_view |= matches!(on, On::Natural);
+                    }
                     Part::Select(select) => {
                         self.nested_join |= select.from.len() > 1 && select.from.iter().any(is_join);
                     }

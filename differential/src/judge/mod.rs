@@ -9,6 +9,7 @@
 //! | `SQLite` | in SQLite |
 //! | parts | as the rows for which a predicate is true, false and unknown, together |
 //! | count | as a count of the rows for which a predicate is true as a column |
+//! | references | as a query for rows that refer to what is not there, after a write |
 //! | reopen | after the database was closed and opened again |
 //!
 //! A difference is let off only by one of these rules, which are counted:
@@ -19,6 +20,8 @@
 //! - *another violation*: two constraints are broken, and each database names another one.
 //! - *transient duplicate*: SQLite looks at uniqueness after each row of an UPDATE, the engine after all of them.
 //! - *RESTRICT at once*: SQLite looks at RESTRICT before the statement is through, the engine in the end.
+//! - *a key of its own*: SQLite (3.54) fails an UPDATE that leaves the key of a row as it was, to which that row and
+//!   others refer. What refers to nothing is found by *references* here.
 //! - *gone already*: SQLite counts no rows that went as a consequence before a DELETE came to them.
 //! - *a row twice*: ON CONFLICT DO UPDATE meets a row of its own (21000), which SQLite updates again, and goes on.
 //!

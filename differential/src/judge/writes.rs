@@ -46,6 +46,7 @@ impl Session<'_> {
             ],
             &before,
         );
+        let judged = judged.and_then(|()| self.references(&family, &done));
         if judged.is_err() {
             return Ok(judged);
         }
@@ -130,6 +131,19 @@ impl Session<'_> {
         Ok(())
     }
 
+    /// Whatever was written, what refers to something refers to what is there.
+    fn references(&mut self, family: &Family, done: &Done) -> Judged {
+        for query in &family.dangling {
+            let answer = self.engine.ask(&parsed(query), &[], How { optimize: false, ..USUAL });
+            if matches!(&answer, Answer::Rows { rows, .. } if !rows.is_empty()) {
+                let sides = vec![(done.sql.clone(), done.answer.clone()), (query.clone(), answer)];
+                return self.mismatch("references", sides);
+            }
+            self.tally.judged("references");
+        }
+        Ok(())
+    }
+
     fn agree_on_rows(
         &mut self,
         judge: &'static str,
@@ -200,7 +214,9 @@ impl Session<'_> {
         let update = matches!(write.kind, WriteKind::Update { .. });
         let excuse = match (answer.state(), found.state()) {
             (None, Some("23505")) if update => Some("transient duplicate"),
+            // That nothing is missing in the end was seen already.
             (None, Some("23503")) if family.restricts => Some("RESTRICT at once"),
+            (None, Some("23503")) if update && family.refers_to_itself => Some("a key of its own"),
             (Some("21000"), _) if found.state().is_none() || found.is_class("23") => Some("a row twice"),
             _ => None,
         };
@@ -237,8 +253,12 @@ struct Family {
     queries: Vec<Parsed>,
     /// Whether a foreign key among them has RESTRICT.
     restricts: bool,
-    /// Whether rows of the table that is written go with others.
+    /// Whether the table that is written refers to itself.
+    refers_to_itself: bool,
+    /// Whether its rows go with others of it.
     follows_itself: bool,
+    /// Queries for rows that refer to what is not there.
+    dangling: Vec<String>,
 }
 
 impl Family {
@@ -253,15 +273,30 @@ impl Family {
         let queries = names.iter().map(|name| parsed(&format!("SELECT * FROM {name}"))).collect();
         let restrict = |key: &ForeignKey| key.on_delete.ends_with("RESTRICT") || key.on_update.ends_with("RESTRICT");
         let restricts = tables.iter().any(|table| table.foreign_keys.iter().any(restrict));
+        let dangling =
+            tables.iter().flat_map(|table| table.foreign_keys.iter().map(|key| dangling(&table.name, key))).collect();
         tables.retain(|table| table.name == write.table);
+        let refers_to_itself =
+            tables.iter().any(|table| table.foreign_keys.iter().any(|key| key.parent == write.table));
         let follows = |key: &ForeignKey| key.parent == write.table && key.on_delete.ends_with("CASCADE");
         let follows_itself = tables.iter().any(|table| table.foreign_keys.iter().any(follows));
-        Self { names, queries, restricts, follows_itself }
+        Self { names, queries, restricts, refers_to_itself, follows_itself, dangling }
     }
 
     fn rows(&self, engine: &Engine) -> Vec<Answer> {
         self.queries.iter().map(|query| engine.ask(query, &[], USUAL)).collect()
     }
+}
+
+/// A query for the rows of a table that refer to what is not there.
+fn dangling(table: &str, key: &ForeignKey) -> String {
+    let ForeignKey { columns, parent, referenced, .. } = key;
+    let known: Vec<String> = columns.iter().map(|column| format!("child.{column} IS NOT NULL")).collect();
+    let same = columns.iter().zip(referenced).map(|(column, other)| format!("parent.{other} = child.{column}"));
+    let (known, same) = (known.join(" AND "), same.collect::<Vec<_>>().join(" AND "));
+    format!(
+        "SELECT * FROM {table} AS child WHERE {known} AND NOT EXISTS (SELECT * FROM {parent} AS parent WHERE {same})"
+    )
 }
 
 /// What a write did in the engine.

@@ -22,13 +22,26 @@ fn changes_itself(write: &Write, tables: &[Table]) -> bool {
         acts(key.on_update) && set.iter().any(|(column, _)| key.referenced.contains(column))
     };
     match &write.kind {
-        WriteKind::Insert { conflict: Some(Conflict { update: Some((set, _)), .. }), .. }
-        | WriteKind::Update { set, .. } => own.any(|key| update(set, key)),
+        WriteKind::Insert { conflict: Some(Conflict { update: Some((set, _)), .. }), .. } => {
+            own.any(|key| update(set, key))
+        }
+        WriteKind::Update { set, filter, .. } => {
+            own.any(|key| update(set, key) && !(write.returning.is_empty() && is_one_row(filter.as_ref(), key)))
+        }
         // The same rows are left, unless a default breaks something.
         WriteKind::Delete { .. } => {
             own.any(|key| acts(key.on_delete) && (!write.returning.is_empty() || key.on_delete.ends_with("DEFAULT")))
         }
         WriteKind::Insert { .. } => false,
+    }
+}
+
+/// Whether a condition is that the key to which another refers, of one column, has a value.
+fn is_one_row(filter: Option<&Expr>, key: &ForeignKey) -> bool {
+    let Some(Expr::Binary("=", column, value)) = filter else { return false };
+    match (&**column, &**value) {
+        (Expr::Column { name, .. }, Expr::Literal(_)) => key.referenced == [name.as_str()],
+        _ => false,
     }
 }
 
