@@ -7,7 +7,7 @@ use super::super::algebra::Expr;
 use super::super::ast::{self, Alteration, Constraint, ConstraintDef};
 use super::super::binder::{column, primary_key_name};
 use super::super::catalog::{Object, Statistics, put, put_table, remove};
-use super::super::dml::{check_row, has_key, put_row, rows_of};
+use super::super::dml::{check_row, has_key, put_row, rows_of, violation};
 use super::super::error::{Error, SqlState};
 use super::super::executor;
 use super::super::schema::{IndexColumn, Row, Table};
@@ -112,15 +112,7 @@ impl Change<'_> {
                         continue;
                     }
                     if !has_key(&parent, &key.referenced, &values, &*self.txn)? {
-                        let shown: Vec<String> = values.iter().map(ToString::to_string).collect();
-                        let message = format!(
-                            "({}) of table {:?} refers to a row that table {:?} does not have ({:?})",
-                            shown.join(", "),
-                            table.name,
-                            parent.name,
-                            key.name
-                        );
-                        return Err(Error::new(SqlState::FOREIGN_KEY_VIOLATION, message).into());
+                        return Err(violation(table, &key, &values, &parent));
                     }
                 }
                 Ok(())

@@ -127,29 +127,43 @@ impl References {
         let gone: Vec<(Arc<Table>, Row, Option<Row>)> = gone;
         for name in &parent.referenced_by {
             let child = Catalog::new(&*writing.txn).table(name)?.ok_or_else(|| missing_table(name))?;
+            let mut consequences = Consequences { target: None, rows: BTreeMap::new() };
             for (position, key) in child.foreign_keys.iter().enumerate() {
                 if key.table == parent.name {
-                    self.consequences(&parent, &child, position, &gone, writing)?;
+                    self.consequences(&parent, &child, position, &gone, &mut consequences, writing)?;
                 }
             }
+            let Consequences { target: Some((target, _)), rows } = consequences else { continue };
+            let mut changes: Vec<Change> = Vec::with_capacity(rows.len());
+            for (row_key, Consequence { old, new, defaults }) in rows {
+                let new = new.map(|new| check_row(&target, new, writing.params)).transpose()?;
+                if let Some(new) = &new {
+                    // The default may be just what has gone.
+                    for position in defaults {
+                        self.want(&child, &child.foreign_keys[position], new);
+                    }
+                }
+                changes.push(Change { key: row_key, old: Some(old), new });
+            }
+            apply(&child, changes, writing.txn, self)?;
         }
         Ok(())
     }
 
+    /// Collects what a foreign key of a child makes of its rows.
     fn consequences(
         &mut self,
         parent: &Arc<Table>,
         child: &Arc<Table>,
         position: usize,
         gone: &[(Arc<Table>, Row, Option<Row>)],
-        writing: &mut Writing<'_>,
+        consequences: &mut Consequences,
+        writing: &Writing<'_>,
     ) -> Result<()> {
         let key = &child.foreign_keys[position];
         let values_of =
             |row: &Row| -> Vec<Value> { key.referenced.iter().map(|&column| row[column].clone()).collect() };
-        let mut changes: Vec<Change> = Vec::new();
         let mut seen: BTreeSet<RowKey> = BTreeSet::new();
-        let mut target = None;
         for (_, old, new) in gone {
             let values = values_of(old);
             let after = new.as_ref().map(values_of);
@@ -162,21 +176,20 @@ impl References {
                 self.refused.push(Refused { parent, child, key: position, values });
                 continue;
             }
-            for (row_key, old) in matching(child, &key.columns, &values, writing.txn)? {
+            for (row_key, old) in matching(child, &key.columns, &values, &*writing.txn)? {
                 if !seen.insert(row_key.clone()) {
                     continue;
                 }
-                if target.is_none() {
-                    target = Some(target_of(child, writing)?);
+                if consequences.target.is_none() {
+                    consequences.target = Some(target_of(child, writing)?);
                 }
-                let (target, defaults) = target.as_ref().expect("it was set just now");
-                let mut new = old.clone();
+                let (_, defaults) = consequences.target.as_ref().expect("it was set just now");
+                let row = consequences.rows.entry(row_key).or_insert_with(|| Consequence::none(old));
+                // A row that goes with one of its keys goes, whatever the others make of it.
+                let Some(new) = &mut row.new else { continue };
                 match (action, &after) {
                     (Action::Refuse, _) => unreachable!("it has no consequences"),
-                    (Action::Cascade, None) => {
-                        changes.push(Change { key: row_key, old: Some(old), new: None });
-                        continue;
-                    }
+                    (Action::Cascade, None) => row.new = None,
                     (Action::Cascade, Some(after)) => {
                         for (&column, value) in key.columns.iter().zip(after) {
                             new[column] = value.clone();
@@ -188,18 +201,33 @@ impl References {
                         for &column in &key.columns {
                             new[column] = executor::evaluate(&defaults[column], &[], &context)?;
                         }
+                        row.defaults.push(position);
                     }
                 }
-                let new = check_row(target, new, writing.params)?;
-                if action == Action::SetDefault {
-                    // The default may be just what has gone.
-                    self.want(child, key, &new);
-                }
-                changes.push(Change { key: row_key, old: Some(old), new: Some(new) });
             }
         }
-        apply(child, changes, writing.txn, self)?;
         Ok(())
+    }
+}
+
+/// What all foreign keys of a child to one parent make of its rows. They change at once, as one may make way for another.
+struct Consequences {
+    /// The child with its constraints, and the defaults of its columns.
+    target: Option<(Target, Vec<Expr>)>,
+    rows: BTreeMap<RowKey, Consequence>,
+}
+
+struct Consequence {
+    old: Row,
+    /// `None` if the row goes.
+    new: Option<Row>,
+    /// The foreign keys whose values are those by default.
+    defaults: Vec<usize>,
+}
+
+impl Consequence {
+    fn none(old: Row) -> Self {
+        Self { new: Some(old.clone()), old, defaults: Vec::new() }
     }
 }
 
@@ -227,7 +255,8 @@ fn still_referred_to(parent: &Table, child: &Table, key: &ForeignKey, values: &[
     Error::new(SqlState::FOREIGN_KEY_VIOLATION, message).into()
 }
 
-fn violation(table: &Table, key: &ForeignKey, values: &[Value], parent: &Table) -> Failure {
+/// The error that values of a foreign key refer to nothing.
+pub(in super::super) fn violation(table: &Table, key: &ForeignKey, values: &[Value], parent: &Table) -> Failure {
     let names: Vec<&str> = key.columns.iter().map(|&column| table.columns[column].name.as_str()).collect();
     let values: Vec<String> = values.iter().map(ToString::to_string).collect();
     let message = format!(

@@ -19,7 +19,7 @@ use super::statement::Environment;
 use super::types::Value;
 use crate::mvcc::{Past, Read, Transaction};
 
-pub(super) use foreign::has_key;
+pub(super) use foreign::{has_key, violation};
 pub(super) use write::{check_row, put_entry, put_row, rows_of};
 
 use foreign::References;
