@@ -17,6 +17,7 @@
 //! - *evaluated in one plan only*: a statement that may fail by overflow or by a division by zero fails (class 22) in one
 //!   way, and not in the other one, which did not have to look at that row.
 //! - *too many steps*, *out of memory*: a limit of the run (57014, 53200) was reached.
+//! - *too deep for SQLite*: views in views are more than it takes (54001).
 //! - *another violation*: two constraints are broken, and each database names another one.
 //! - *transient duplicate*: SQLite looks at uniqueness after each row of an UPDATE, the engine after all of them.
 //! - *RESTRICT at once*: SQLite looks at RESTRICT before the statement is through, the engine in the end.
@@ -277,6 +278,7 @@ impl Session<'_> {
         }
         match (answer.state(), other.state()) {
             (Some("57014"), _) | (_, Some("57014")) => self.tally.excuse("too many steps"),
+            (_, Some("54001")) if judge.ends_with("SQLite") => self.tally.excuse("too deep for SQLite"),
             (_, Some("53200")) if judge == "memory" => self.tally.excuse("out of memory"),
             (Some(a), Some(b)) if a == b => self.tally.judged(judge),
             (Some(_), Some(_)) if answer.is_class("22") && other.is_class("22") && fallible => self.tally.judged(judge),

@@ -106,6 +106,7 @@ fn failure(error: &rusqlite::Error) -> Answer {
         Some(ErrorCode::ConstraintViolation) if message.starts_with("CHECK") => "23514",
         Some(ErrorCode::ConstraintViolation) if message.starts_with("FOREIGN KEY") => "23503",
         _ if message.contains("ON CONFLICT clause does not match") => "42P10",
+        _ if message.contains("nested too deep") => "54001",
         _ => "SQLite",
     };
     Answer::Error { state: state.to_string(), message }
