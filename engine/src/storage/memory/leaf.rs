@@ -1,7 +1,7 @@
 //! A run of pairs in order of their keys, in one piece of memory: a slotted page.
 //!
 //! The bytes of a pair are appended, and slots in the order of the keys say where they are. So pairs that came in order are
-//! read in order, and one that comes between others moves their slots only. Some bytes of each key stand side by side, so that
+//! read in order, and one that comes between others moves their slots only. Some bytes of each key stand in its slot, so that
 //! a search looks at little else. What replaced and removed pairs leave behind is given back when it is more than what is
 //! there.
 
@@ -14,20 +14,33 @@ pub(super) const LEAF: usize = if cfg!(test) { 48 } else { 4096 };
 /// How many bytes that all keys begin with are left out of their heads at most.
 const SHARED: usize = if cfg!(test) { 2 } else { 24 };
 
-/// Where a pair is: the key, and the value after it.
+/// Where a pair is: how long its key is (a [`Length`]), the key, and the value.
 #[derive(Clone, Copy, Debug)]
 struct Slot {
+    /// What follows in the key after the first [`Leaf::common`] bytes, see [`head`].
+    head: u64,
     start: u32,
-    key: u32,
-    value: u32,
+    /// How many bytes the key and the value have together.
+    size: u32,
+}
+
+/// How long a key is, as it stands before the key.
+type Length = [u8; 4];
+
+/// Every so many slots lie on a cache line of their own.
+const LINE: usize = 64 / size_of::<Slot>();
+
+impl Slot {
+    /// Where the value ends.
+    fn end(&self) -> usize {
+        self.start as usize + size_of::<Length>() + self.size as usize
+    }
 }
 
 /// Pairs in order.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Leaf {
     slots: Vec<Slot>,
-    /// For each slot what follows in its key after the first [`Leaf::common`] bytes, see [`head`].
-    heads: Vec<u64>,
     bytes: Vec<u8>,
     /// How many bytes the pairs take.
     live: usize,
@@ -51,14 +64,18 @@ impl Leaf {
 
     #[inline]
     fn key(&self, slot: &Slot) -> &[u8] {
-        let start = slot.start as usize;
-        &self.bytes[start..start + slot.key as usize]
+        self.at(slot).0
     }
 
+    /// The key and the value of a slot.
     #[inline]
     fn at(&self, slot: &Slot) -> (&[u8], &[u8]) {
-        let start = slot.start as usize;
-        self.bytes[start..start + slot.key as usize + slot.value as usize].split_at(slot.key as usize)
+        pair_at(&self.bytes, slot)
+    }
+
+    /// How many bytes the pairs take with the lengths of their keys.
+    fn needed(&self) -> usize {
+        self.live + self.len() * size_of::<Length>()
     }
 
     /// A pair by its position.
@@ -101,12 +118,22 @@ impl Leaf {
             Ordering::Greater => 0,
             Ordering::Equal => {
                 let head = head(&key[shared.len()..]);
-                let from = self.heads.partition_point(|other| *other < head);
-                let alike = self.heads[from..].iter().take_while(|other| **other == head).count();
+                let from = self.heads_below(head);
+                let alike = self.slots[from..].iter().take_while(|slot| slot.head == head).count();
                 let alike = &self.slots[from..from + alike];
                 from + alike.partition_point(|slot| wanted(self.key(slot).cmp(key)))
             }
         }
+    }
+
+    /// How many slots have a smaller head. Looks at one slot of each cache line before it looks at all slots of one line: no
+    /// look waits for what another one finds, as those of a binary search do, so that waiting for memory is done at once.
+    #[inline]
+    fn heads_below(&self, head: u64) -> usize {
+        let below = |slot: &&Slot| slot.head < head;
+        let lines = self.slots.iter().step_by(LINE).filter(below).count();
+        let start = lines.saturating_sub(1) * LINE;
+        start + self.slots[start..].iter().take(LINE).filter(below).count()
     }
 
     /// The pairs between two bounds, of which the first is not after the second.
@@ -133,23 +160,24 @@ impl Leaf {
         match self.find(key) {
             Ok(position) => {
                 let slot = self.slots[position];
-                let start = (slot.start + slot.key) as usize;
-                if value.len() <= slot.value as usize {
+                let (_, old) = self.at(&slot);
+                let (old, end) = (old.len(), slot.end());
+                if value.len() <= old {
+                    let start = end - old;
                     self.bytes[start..start + value.len()].copy_from_slice(value);
-                    self.slots[position].value = value.len() as u32;
+                    self.slots[position].size = (key.len() + value.len()) as u32;
                 } else {
                     self.slots[position] = self.push(key, value);
                 }
-                self.live = self.live + value.len() - slot.value as usize;
+                self.live = self.live + value.len() - old;
                 self.tidy();
-                Some(slot.value as usize)
+                Some(old)
             }
             Err(position) => {
                 self.ascending = self.len() > 0 && position == self.last + 1;
                 self.last = position;
                 let slot = self.push(key, value);
                 self.slots.insert(position, slot);
-                self.heads.insert(position, head(key.get(self.common..).unwrap_or_default()));
                 self.live += key.len() + value.len();
                 if position == 0 || position + 1 == self.len() {
                     self.share();
@@ -161,19 +189,20 @@ impl Leaf {
 
     /// Appends the bytes of a pair.
     fn push(&mut self, key: &[u8], value: &[u8]) -> Slot {
-        let (start, needed) = (self.bytes.len(), key.len() + value.len());
+        let length: Length = (key.len() as u32).to_le_bytes();
+        let (start, needed) = (self.bytes.len(), length.len() + key.len() + value.len());
         if self.bytes.capacity() - start < needed {
             // No more than a full leaf needs: there are many.
-            let room = (2 * self.bytes.capacity()).clamp(LEAF / 32, LEAF + LEAF / 16).max(start + needed);
+            let room = (2 * self.bytes.capacity()).clamp(LEAF / 32, LEAF + LEAF / 8).max(start + needed);
             self.bytes.reserve_exact(room - start);
         }
+        self.bytes.extend_from_slice(&length);
         self.bytes.extend_from_slice(key);
         self.bytes.extend_from_slice(value);
         // Sizes are limited, so that one pair over the limit of a leaf, and as many bytes that are left behind, fit.
         let start = u32::try_from(start).expect("a leaf has less than 4 GiB");
-        // What has no bytes is at the start, which nothing cuts off.
-        let start = if needed == 0 { 0 } else { start };
-        Slot { start, key: key.len() as u32, value: value.len() as u32 }
+        let head = head(key.get(self.common..).unwrap_or_default());
+        Slot { head, start, size: (key.len() + value.len()) as u32 }
     }
 
     /// Finds out what all keys begin with, now that there is another first or last one.
@@ -186,9 +215,9 @@ impl Leaf {
             let mut shared = [0; SHARED];
             shared[..common].copy_from_slice(&first[..common]);
             (self.shared, self.common) = (shared, common);
-            for (slot, other) in self.slots.iter().zip(&mut self.heads) {
-                let key = slot.start as usize..(slot.start + slot.key) as usize;
-                *other = head(&self.bytes[key][common..]);
+            for slot in &mut self.slots {
+                let (key, _) = pair_at(&self.bytes, slot);
+                slot.head = head(&key[common..]);
             }
         }
     }
@@ -197,18 +226,19 @@ impl Leaf {
     pub fn remove(&mut self, key: &[u8]) -> Option<usize> {
         let position = self.find(key).ok()?;
         let slot = self.slots.remove(position);
-        self.heads.remove(position);
-        self.live -= (slot.key + slot.value) as usize;
+        let (_, value) = self.at(&slot);
+        let value = value.len();
+        self.live -= slot.size as usize;
         if self.slots.is_empty() {
             self.common = 0;
         }
         self.tidy();
-        Some(slot.value as usize)
+        Some(value)
     }
 
     /// Gives back what was left behind, if it is much.
     fn tidy(&mut self) {
-        if self.bytes.len() > 2 * self.live + LEAF {
+        if self.bytes.len() > 2 * self.needed() + LEAF {
             *self = self.part(0, self.len(), (0, 0));
         }
     }
@@ -216,15 +246,10 @@ impl Leaf {
     /// Some of the pairs, with room for so many pairs and bytes.
     fn part(&self, start: usize, end: usize, (pairs, bytes): (usize, usize)) -> Self {
         let slots = &self.slots[start..end];
-        let live = slots.iter().map(|slot| (slot.key + slot.value) as usize).sum::<usize>();
-        let pairs = pairs.max(slots.len());
-        let mut part = Self {
-            slots: Vec::with_capacity(pairs),
-            heads: Vec::with_capacity(pairs),
-            bytes: Vec::with_capacity(bytes.max(live)),
-            live,
-            ..Self::default()
-        };
+        let live = slots.iter().map(|slot| slot.size as usize).sum::<usize>();
+        let mut part = Self { live, ..Self::default() };
+        part.slots.reserve_exact(pairs.max(slots.len()));
+        part.bytes.reserve_exact(bytes.max(live + slots.len() * size_of::<Length>()));
         part.extend(self, slots);
         part.share();
         part
@@ -235,7 +260,6 @@ impl Leaf {
             let (key, value) = other.at(slot);
             let slot = self.push(key, value);
             self.slots.push(slot);
-            self.heads.push(head(key.get(self.common..).unwrap_or_default()));
         }
     }
 
@@ -250,19 +274,18 @@ impl Leaf {
         } else {
             let mut before = 0;
             let half = self.slots.iter().position(|slot| {
-                before += (slot.key + slot.value) as usize;
+                before += slot.size as usize;
                 2 * before > self.live
             });
             half.map_or(1, |half| half.clamp(1, self.len() - 1))
         };
         // Each will probably have as many.
-        let room = (self.len(), LEAF);
+        let room = (self.len(), self.needed());
         let right = self.part(from, self.len(), room);
         let cut = self.slots[from];
         self.slots.truncate(from);
-        self.heads.truncate(from);
         self.live -= right.live;
-        if (cut.start + cut.key + cut.value) as usize == self.bytes.len() && right.len() == 1 {
+        if cut.end() == self.bytes.len() && right.len() == 1 {
             self.bytes.truncate(cut.start as usize);
         } else {
             *self = self.part(0, from, room);
@@ -277,6 +300,14 @@ impl Leaf {
         self.live += other.live;
         self.share();
     }
+}
+
+/// The key and the value that a slot says.
+#[inline]
+fn pair_at<'a>(bytes: &'a [u8], slot: &Slot) -> (&'a [u8], &'a [u8]) {
+    let bytes = &bytes[slot.start as usize..slot.end()];
+    let (length, pair) = bytes.split_first_chunk().expect("a pair begins with the length of its key");
+    pair.split_at(u32::from_le_bytes(*length) as usize)
 }
 
 /// The first bytes of some, with zeros after them, as a number: smaller only if they are.
