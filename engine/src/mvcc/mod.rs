@@ -11,6 +11,7 @@ mod txn;
 mod view;
 
 use std::borrow::Cow;
+use std::rc::Rc;
 
 pub use past::Past;
 pub use store::Store;
@@ -65,6 +66,21 @@ pub trait Cursor {
     fn next(&mut self, with_key: bool) -> Result<Option<Lent<'_>>, Error>;
 }
 
+/// A store as of a position, which is for ever what it is. Two are equal if they are of the same store and position.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    store: Rc<()>,
+    position: Version,
+}
+
+impl PartialEq for Snapshot {
+    fn eq(&self, other: &Self) -> bool {
+        self.position == other.position && Rc::ptr_eq(&self.store, &other.store)
+    }
+}
+
+impl Eq for Snapshot {}
+
 /// A place to return to within a transaction's writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Savepoint(usize);
@@ -103,6 +119,11 @@ pub trait Transaction {
     fn savepoint(&self) -> Savepoint;
     /// Undoes all writes since the mark. Recorded reads stay, since the caller has seen their answers.
     fn rollback_to(&mut self, savepoint: Savepoint);
+    /// What it reads, if that is a snapshot without writes of its own, and its commit validates no reads: two transactions
+    /// that have the same one read the same, and what is known of it need not be read again.
+    fn snapshot(&self) -> Option<Snapshot> {
+        None
+    }
     /// How isolated it is, and whether it only reads.
     fn modes(&self) -> (Isolation, bool);
     /// What it saw at a savepoint, without what it has written since. A view that takes no writes.

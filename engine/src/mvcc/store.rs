@@ -5,11 +5,12 @@
 
 use std::borrow::Cow;
 use std::ops::Bound;
+use std::rc::Rc;
 
 use super::cursor::Visible;
 use super::layout::{self, APPLIED, SWEPT, VersionKey, VersionRef, WATERMARK, invalid};
 use super::scan::SnapshotScan;
-use super::{Commit, Conflict, Cursor, Error, Scan, Time, Version};
+use super::{Commit, Conflict, Cursor, Error, Scan, Snapshot, Time, Version};
 use crate::storage::{Batch, Entry, KeyRange, Storage};
 
 /// The most versions that garbage collection removes in one batch. Tiny in tests, so that their few keys need several.
@@ -22,6 +23,8 @@ pub struct Store<S: Storage> {
     watermark: Version,
     /// The time of the last commit that had one, 0 before the first.
     time: Time,
+    /// What tells it from other stores.
+    identity: Rc<()>,
 }
 
 impl<S: Storage> Store<S> {
@@ -37,7 +40,7 @@ impl<S: Storage> Store<S> {
         if swept > watermark || watermark > applied {
             return Err(invalid(format!("applied {applied}, watermark {watermark}, swept {swept} are out of order")));
         }
-        let mut store = Self { storage, applied, watermark, time: 0 };
+        let mut store = Self { storage, applied, watermark, time: 0, identity: Rc::default() };
         store.time = store.time_up_to(Version::MAX)?;
         if swept < watermark {
             store.sweep(applied, watermark)?;
@@ -63,6 +66,11 @@ impl<S: Storage> Store<S> {
     /// The oldest position that can be read.
     pub fn watermark(&self) -> Version {
         self.watermark
+    }
+
+    /// Itself as of a position.
+    pub(super) fn snapshot(&self, position: Version) -> Snapshot {
+        Snapshot { store: Rc::clone(&self.identity), position }
     }
 
     /// Reads a key as of a position.

@@ -150,7 +150,8 @@ impl Txn {
         }
     }
 
-    fn validates(&self, read: Read) -> bool {
+    /// Whether its commit validates such a read.
+    pub(super) fn validates(&self, read: Read) -> bool {
         !self.read_only && !self.alone && (read != Read::Data || self.isolation == Isolation::Serializable)
     }
 

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::cursor::Pairs;
 use super::past::{Past, PastView};
-use super::{Change, Cursor, Error, Isolation, Read, RowNumber, Savepoint, Scan, Store, Transaction, Txn};
+use super::{Change, Cursor, Error, Isolation, Read, RowNumber, Savepoint, Scan, Snapshot, Store, Transaction, Txn};
 use crate::storage::{KeyRange, Pair, Storage, is_empty_range};
 
 /// A transaction's snapshot of a store under the transaction's own writes.
@@ -50,6 +50,11 @@ impl<S: Storage> Transaction for View<'_, S> {
             return self.store.snapshot_cursor(&range, self.txn.snapshot(), reverse);
         }
         Ok(Box::new(Pairs::new(self.scan(range, read)?, reverse)))
+    }
+
+    fn snapshot(&self) -> Option<Snapshot> {
+        let is_bare = !self.txn.has_writes() && !self.txn.validates(Read::Schema);
+        is_bare.then(|| self.store.snapshot(self.txn.snapshot()))
     }
 
     fn modes(&self) -> (Isolation, bool) {

@@ -1,6 +1,7 @@
 //! Statements that have been planned: made once, and run as often as the schema stays what it was.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 
 use super::algebra::Node;
 use super::ast::{self, Statement};
@@ -16,7 +17,7 @@ use super::optimizer::{self, Facts};
 use super::output::{Output, Write};
 use super::settings::{Variables, level_name};
 use super::types::{Column, DataType, Value};
-use crate::mvcc::{Read, Transaction};
+use crate::mvcc::{Read, Snapshot, Transaction};
 
 /// How a statement is run.
 #[derive(Clone, Copy, Debug)]
@@ -65,6 +66,8 @@ pub struct Plan {
     body: Body,
     /// What the plan was made from.
     seen: Seen,
+    /// Where that was found to be so last.
+    current: RefCell<Option<Snapshot>>,
     params: Vec<Option<DataType>>,
     /// It holds rows of system tables, and is good once.
     momentary: bool,
@@ -135,7 +138,8 @@ impl Plan {
         }
         let momentary = binder.is_momentary() || matches!(node, ast::Node::Show(_)) || matches!(body, Body::Direct(_));
         let optimized = environment.options.optimize;
-        Ok(Self { body, seen: catalog.into_seen(), params: params.to_vec(), momentary, optimized })
+        let (seen, current) = (catalog.into_seen(), RefCell::new(txn.snapshot()));
+        Ok(Self { body, seen, current, params: params.to_vec(), momentary, optimized })
     }
 
     /// Whether the plan is right for these parameters, for what a transaction sees of the schema, and for how it would be
@@ -150,7 +154,20 @@ impl Plan {
             && self.optimized == options.optimize
             && self.params.len() == params.len()
             && self.params.iter().zip(params).all(fits)
-            && is_current(&self.seen, txn)?)
+            && self.is_current(txn)?)
+    }
+
+    /// Whether what it was made from is still so.
+    fn is_current(&self, txn: &dyn Transaction) -> Result<bool> {
+        let snapshot = txn.snapshot();
+        if snapshot.is_some() && *self.current.borrow() == snapshot {
+            return Ok(true);
+        }
+        let current = is_current(&self.seen, txn)?;
+        if current {
+            *self.current.borrow_mut() = snapshot;
+        }
+        Ok(current)
     }
 
     /// The columns of the rows that the statement gives, if it gives any.

@@ -1,3 +1,4 @@
 mod golden;
 mod model;
+mod snapshot;
 mod sweep;

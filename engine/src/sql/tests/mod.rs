@@ -7,6 +7,7 @@ mod generate;
 mod golden;
 mod model;
 mod parsing;
+mod prepared;
 mod queries;
 mod random;
 mod settings;
