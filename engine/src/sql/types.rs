@@ -71,6 +71,11 @@ impl Value {
         std::iter::repeat_with(|| Self::Null).take(count)
     }
 
+    /// Takes it out of its place, where NULL stays.
+    pub(crate) fn take(&mut self) -> Self {
+        std::mem::replace(self, Self::Null)
+    }
+
     /// The type; `None` for NULL.
     pub fn datatype(&self) -> Option<DataType> {
         match self {

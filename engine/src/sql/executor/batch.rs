@@ -25,6 +25,11 @@ impl Batch {
         Self { width, rows: 0, values: Vec::with_capacity(width * rows) }
     }
 
+    /// Rows of NULLs.
+    pub(super) fn nulls(width: usize, rows: usize) -> Self {
+        Self { width, rows, values: Value::nulls(width * rows).collect() }
+    }
+
     /// How many rows.
     pub fn len(&self) -> usize {
         self.rows
@@ -49,6 +54,12 @@ impl Batch {
     /// The same, to take values out of it.
     pub(super) fn row_mut(&mut self, position: usize) -> &mut [Value] {
         &mut self.values[position * self.width..(position + 1) * self.width]
+    }
+
+    /// The values of all rows, one row after the other.
+    #[inline]
+    pub(super) fn values_mut(&mut self) -> &mut [Value] {
+        &mut self.values
     }
 
     /// The rows in order.
@@ -82,23 +93,9 @@ impl Batch {
         assert_eq!(self.values.len(), self.rows * self.width, "a row of another width");
     }
 
-    /// Appends rows that are moved out of another batch, by their positions. Column by column: to copy from anywhere is
-    /// waiting for memory for the most part, and what does little else waits for many rows at once.
-    pub(super) fn extend_rows(&mut self, from: &mut Self, rows: &(impl ExactSizeIterator<Item = u32> + Clone)) {
-        assert_eq!(self.width, from.width, "rows of another width");
-        let start = self.values.len();
-        self.rows += rows.len();
-        self.values.extend(Value::nulls(rows.len() * self.width));
-        for column in 0..self.width {
-            let to = self.values[start..].iter_mut().skip(column).step_by(self.width);
-            for (to, row) in to.zip(rows.clone()) {
-                std::mem::swap(to, &mut from.values[row as usize * self.width + column]);
-            }
-        }
-    }
-
     /// Appends pairs: of each row of one batch, which is moved, and the row that another batch has at a position, or NULLs
-    /// if there is none. Column by column, as [`Batch::extend_rows`].
+    /// if there is none. Column by column: to copy from anywhere is waiting for memory for the most part, and what does little
+    /// else waits for many rows at once.
     pub(super) fn extend_pairs(&mut self, left: Self, right: &Self, positions: &[Option<u32>]) {
         assert_eq!(self.width, left.width + right.width, "pairs of another width");
         assert_eq!(left.rows, positions.len(), "a position for each row");
@@ -166,7 +163,7 @@ impl Batch {
     pub(super) fn take(&mut self, from: usize, most: usize) -> Self {
         let rows = most.min(self.rows - from);
         let values = self.values[from * self.width..(from + rows) * self.width].iter_mut();
-        let values = values.map(|value| std::mem::replace(value, Value::Null)).collect();
+        let values = values.map(Value::take).collect();
         Self { width: self.width, rows, values }
     }
 

@@ -27,6 +27,7 @@ mod hash_join;
 mod join;
 mod like;
 mod merge_join;
+mod pile;
 mod row;
 mod scan;
 mod set;

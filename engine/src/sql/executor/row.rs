@@ -163,7 +163,7 @@ impl Operator for Project<'_> {
             batch.try_push_with(|values| {
                 for (expr, moved) in self.exprs.iter().zip(&self.moved) {
                     let value = match moved {
-                        Some(column) => std::mem::replace(&mut input.row_mut(position)[*column], Value::Null),
+                        Some(column) => input.row_mut(position)[*column].take(),
                         None => env.evaluate(expr, Tuple::of(input.row(position)))?,
                     };
                     if let Value::Text(text) = &value {

@@ -13,6 +13,7 @@ use super::super::types::Value;
 use super::batch::{BATCH, Batch};
 use super::context::Memory;
 use super::evaluate::{Env, Tuple};
+use super::pile::Pile;
 use super::row::count;
 use super::spill::{File, Reader, Writer, row_from, row_into};
 use super::{Boxed, Context, Operator, Outer};
@@ -79,7 +80,7 @@ pub(super) struct Sorter<'a> {
     ctx: &'a Context<'a>,
     memory: Memory<'a>,
     width: usize,
-    rows: Batch,
+    rows: Pile,
     keys: Vec<u8>,
     entries: Vec<Entry>,
     runs: Vec<File>,
@@ -88,7 +89,7 @@ pub(super) struct Sorter<'a> {
 impl<'a> Sorter<'a> {
     pub fn new(ctx: &'a Context<'a>, width: usize) -> Self {
         let (keys, entries, runs) = Default::default();
-        Self { ctx, memory: Memory::new(ctx), width, rows: Batch::new(width), keys, entries, runs }
+        Self { ctx, memory: Memory::new(ctx), width, rows: Pile::new(width), keys, entries, runs }
     }
 
     /// Adds rows, whose keys `key` appends to the bytes that it is given.
@@ -98,17 +99,17 @@ impl<'a> Sorter<'a> {
         mut key: impl FnMut(&[Value], &mut Vec<u8>) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
         self.ctx.step(batch.len())?;
-        let before = self.keys.len();
-        for (nth, row) in batch.iter().enumerate() {
+        let (before, first) = (self.keys.len(), self.entries.len());
+        let size = batch.size() + batch.len() * size_of::<Entry>();
+        for row in batch.iter() {
             let start = self.keys.len();
             key(row, &mut self.keys)?;
-            let (start, length) = (start, (self.keys.len() - start) as u32);
-            let row = u32::try_from(self.rows.len() + nth).map_err(|_| self.ctx.out_of_memory())?;
-            self.entries.push(Entry { prefix: 0, start, length, row });
+            self.entries.push(Entry { prefix: 0, start, length: (self.keys.len() - start) as u32, row: 0 });
         }
-        let size = batch.size() + self.keys.len() - before + batch.len() * size_of::<Entry>();
-        self.rows.append(batch);
-        if self.memory.take(size) { Ok(()) } else { self.write_run() }
+        for (entry, position) in self.entries[first..].iter_mut().zip(self.rows.push(batch)) {
+            entry.row = u32::try_from(position).map_err(|_| self.ctx.out_of_memory())?;
+        }
+        if self.memory.take(size + self.keys.len() - before) { Ok(()) } else { self.write_run() }
     }
 
     fn sort(&mut self) {
@@ -155,7 +156,7 @@ impl<'a> Sorter<'a> {
                 .write(|bytes| record_into(bytes, key, |bytes| row_into(bytes, self.rows.row(entry.row as usize))))?;
         }
         self.runs.push(writer.finish()?);
-        (self.rows, self.keys, self.entries) = (Batch::new(self.width), Vec::new(), Vec::new());
+        (self.rows, self.keys, self.entries) = (Pile::new(self.width), Vec::new(), Vec::new());
         self.memory.clear();
         Ok(())
     }
@@ -164,13 +165,13 @@ impl<'a> Sorter<'a> {
     fn keep_first(&mut self, count: usize) {
         self.sort();
         self.entries.truncate(count);
-        let mut rows = Batch::with_capacity(self.width, count);
+        let mut rows = Pile::new(self.width);
         let mut keys = Vec::new();
-        for (number, entry) in self.entries.iter_mut().enumerate() {
+        for entry in &mut self.entries {
             let start = keys.len();
             keys.extend_from_slice(&self.keys[entry.start..entry.start + entry.length as usize]);
-            rows.extend(self.rows.row_mut(entry.row as usize).iter_mut().map(take));
-            (entry.start, entry.row) = (start, number as u32);
+            let row = rows.push_row(self.rows.row_mut(entry.row as usize)) as u32;
+            (entry.start, entry.row) = (start, row);
         }
         (self.rows, self.keys) = (rows, keys);
         self.memory.clear();
@@ -216,10 +217,6 @@ fn prefix(key: &[u8]) -> u64 {
     u64::from_be_bytes(first)
 }
 
-fn take(value: &mut Value) -> Value {
-    std::mem::replace(value, Value::Null)
-}
-
 /// A record of a run: the key with its length, then the row.
 fn record_into(bytes: &mut Vec<u8>, key: &[u8], row: impl FnOnce(&mut Vec<u8>)) {
     bytes.extend_from_slice(&(key.len() as u32).to_le_bytes());
@@ -241,7 +238,7 @@ impl Sorted<'_> {
                 let Some(entry) = sorter.entries.get(*next) else { return Ok(false) };
                 *next += 1;
                 key.extend_from_slice(&sorter.keys[entry.start..entry.start + entry.length as usize]);
-                batch.extend(sorter.rows.row_mut(entry.row as usize).iter_mut().map(take));
+                batch.extend(sorter.rows.row_mut(entry.row as usize).iter_mut().map(Value::take));
                 Ok(true)
             }
             Self::Merged(merge) => {
@@ -261,9 +258,7 @@ impl Sorted<'_> {
             Self::Memory { sorter, next } => {
                 let entries = &sorter.entries[*next..sorter.entries.len().min(next.saturating_add(most))];
                 *next += entries.len();
-                let mut batch = Batch::with_capacity(sorter.width, entries.len());
-                batch.extend_rows(&mut sorter.rows, &entries.iter().map(|entry| entry.row));
-                batch
+                sorter.rows.take_rows(&entries.iter().map(|entry| entry.row as usize))
             }
             Self::Merged(merge) => {
                 let mut batch = Batch::new(merge.width);

@@ -118,7 +118,7 @@ impl Env<'_> {
                     let message = "a subquery that stands for one value gave several rows";
                     return Err(Error::new(SqlState::CARDINALITY_VIOLATION, message).into());
                 }
-                Answer::Value(std::mem::replace(&mut batch.row_mut(0)[0], Value::Null))
+                Answer::Value(batch.row_mut(0)[0].take())
             }
             SubqueryKind::Quantified { .. } => {
                 let mut set = Set { values: KeyTable::new(1), has_null: false };
