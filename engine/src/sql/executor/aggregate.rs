@@ -13,7 +13,8 @@ use super::batch::{BATCH, Batch};
 use super::context::Memory;
 use super::evaluate::{Env, Tuple};
 use super::hash::{Image, Key, KeyTable, Keys};
-use super::sort::{Sorted, Sorter, key_into};
+use super::sort::{Sorted, Sorter};
+use super::sort_keys::key_into;
 use super::{Boxed, Context, Operator, Outer};
 
 /// No group.

@@ -12,7 +12,7 @@ use super::context::Memory;
 use super::evaluate::{Env, Tuple};
 use super::hash::Keys;
 use super::join::Shape;
-use super::sort::key_into;
+use super::sort_keys::key_into;
 use super::store::{Store, StoreReader, StoreWriter};
 use super::{Boxed, Context, Operator, Outer};
 

@@ -32,6 +32,7 @@ mod row;
 mod scan;
 mod set;
 mod sort;
+mod sort_keys;
 mod spill;
 mod store;
 mod subquery;

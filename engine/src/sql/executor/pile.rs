@@ -69,12 +69,13 @@ impl Pile {
     /// Moves rows out by their positions. Column by column: to copy from anywhere is waiting for memory for the most part, and
     /// what does little else waits for many rows at once.
     pub fn take_rows(&mut self, positions: &(impl ExactSizeIterator<Item = usize> + Clone)) -> Batch {
-        let mut rows = Batch::nulls(self.width, positions.len());
-        for column in 0..self.width {
-            let to = rows.values_mut().iter_mut().skip(column).step_by(self.width);
+        let (width, batches) = (self.width, self.batches.as_mut_slice());
+        let mut rows = Batch::nulls(width, positions.len());
+        for column in 0..width {
+            let to = rows.values_mut().iter_mut().skip(column).step_by(width);
             for (to, position) in to.zip(positions.clone()) {
-                let from = self.batches[position / BATCH].values_mut();
-                swap(to, &mut from[position % BATCH * self.width + column]);
+                let from = batches[position / BATCH].values_mut();
+                swap(to, &mut from[position % BATCH * width + column]);
             }
         }
         rows

@@ -6,7 +6,8 @@ use super::super::types::Value;
 use super::batch::{BATCH, Batch};
 use super::context::Memory;
 use super::hash::{Key, KeyTable};
-use super::sort::{Sorted, Sorter, key_into};
+use super::sort::{Sorted, Sorter};
+use super::sort_keys::key_into;
 use super::{Boxed, Context, Operator, Outer};
 
 /// The key of a row for sorting it beside those that are the same.

@@ -5,6 +5,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::convert::Infallible;
 use std::rc::Rc;
 
 use super::super::algebra::{Expr, SortKey};
@@ -15,60 +16,16 @@ use super::context::Memory;
 use super::evaluate::{Env, Tuple};
 use super::pile::Pile;
 use super::row::count;
+use super::sort_keys::{Keys, key_into};
 use super::spill::{File, Reader, Writer, row_from, row_into};
 use super::{Boxed, Context, Operator, Outer};
 
-/// Appends a value so that bytes compare as an order says. Numbers compare by value, whether integer or float; NaN comes
-/// after all numbers.
-pub(super) fn key_into(bytes: &mut Vec<u8>, value: &Value, descending: bool, nulls_first: bool) {
-    let start = bytes.len();
-    match value {
-        Value::Null => {
-            bytes.push(if nulls_first { 0x00 } else { 0xff });
-            return;
-        }
-        Value::Boolean(b) => bytes.push(0x10 + u8::from(*b)),
-        // The nearest float, and what is missing to the integer, at most half of the distance between floats.
-        Value::Integer(n) => {
-            let near = *n as f64;
-            number_into(bytes, near, (i128::from(*n) - near as i128) as i16);
-        }
-        Value::Float(x) if x.is_nan() => bytes.push(0x21),
-        Value::Float(x) => number_into(bytes, *x, 0),
-        Value::Text(text) => {
-            bytes.push(0x40);
-            let mut rest = text.as_bytes();
-            while let Some(position) = rest.iter().position(|&byte| byte <= 1) {
-                bytes.extend_from_slice(&rest[..position]);
-                bytes.extend_from_slice(&[1, rest[position] + 1]);
-                rest = &rest[position + 1..];
-            }
-            bytes.extend_from_slice(rest);
-            bytes.push(0);
-        }
-    }
-    if descending {
-        for byte in &mut bytes[start..] {
-            *byte = !*byte;
-        }
-    }
-}
-
-fn number_into(bytes: &mut Vec<u8>, x: f64, rest: i16) {
-    let bits = if x == 0.0 { 0 } else { x.to_bits() };
-    let ordered = if bits >> 63 == 1 { !bits } else { bits | 1 << 63 };
-    let mut encoded = [0x20; 11];
-    encoded[1..9].copy_from_slice(&ordered.to_be_bytes());
-    encoded[9..].copy_from_slice(&((rest as u16) ^ 0x8000).to_be_bytes());
-    bytes.extend_from_slice(&encoded);
-}
-
-/// A row by its key, of which some bytes stand here when it is sorted: the first ones after those that all keys share.
+/// A row by its key, of which some bytes stand here when it is sorted, see [`Keys::prefixes`].
 #[derive(Clone, Copy)]
 struct Entry {
     prefix: u64,
-    start: usize,
-    length: u32,
+    /// Its number among the keys.
+    key: u32,
     row: u32,
 }
 
@@ -81,7 +38,7 @@ pub(super) struct Sorter<'a> {
     memory: Memory<'a>,
     width: usize,
     rows: Pile,
-    keys: Vec<u8>,
+    keys: Keys,
     entries: Vec<Entry>,
     runs: Vec<File>,
 }
@@ -99,64 +56,44 @@ impl<'a> Sorter<'a> {
         mut key: impl FnMut(&[Value], &mut Vec<u8>) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
         self.ctx.step(batch.len())?;
-        let (before, first) = (self.keys.len(), self.entries.len());
+        let (before, first) = (self.keys.size(), self.entries.len());
         let size = batch.size() + batch.len() * size_of::<Entry>();
         for row in batch.iter() {
-            let start = self.keys.len();
-            key(row, &mut self.keys)?;
-            self.entries.push(Entry { prefix: 0, start, length: (self.keys.len() - start) as u32, row: 0 });
+            let key = self.keys.push(|bytes| key(row, bytes))?;
+            self.entries.push(Entry { prefix: 0, key, row: 0 });
         }
         for (entry, position) in self.entries[first..].iter_mut().zip(self.rows.push(batch)) {
             entry.row = u32::try_from(position).map_err(|_| self.ctx.out_of_memory())?;
         }
-        if self.memory.take(size + self.keys.len() - before) { Ok(()) } else { self.write_run() }
+        if self.memory.take(size + self.keys.size() - before) { Ok(()) } else { self.write_run() }
     }
 
     fn sort(&mut self) {
-        let keys = &self.keys;
-        let key = |entry: &Entry| &keys[entry.start..entry.start + entry.length as usize];
-        let Some(first) = self.entries.first().map(key) else { return };
-        // What all keys begin with says nothing, nor does what all end with if they are of one length.
-        let shared = |a: &[u8], b: &[u8]| a.iter().zip(b).take_while(|(a, b)| a == b).count();
-        let (mut common, mut tail, mut longest) = (first.len(), first.len(), 0);
-        for entry in &self.entries {
-            let key = key(entry);
-            common = shared(&first[..common], key);
-            longest = longest.max(key.len());
-            let ends = first[first.len() - tail..].iter().rev().zip(key.iter().rev());
-            tail = if key.len() == first.len() { ends.take_while(|(a, b)| a == b).count() } else { 0 };
-        }
+        let prefixes = self.keys.prefixes();
         for entry in &mut self.entries {
-            entry.prefix = prefix(&keys[entry.start + common..entry.start + entry.length as usize]);
+            entry.prefix = prefixes.get(entry.key);
         }
-        let skipped = common + 8;
-        if longest <= skipped + tail {
-            // The prefixes say all, without a branch for each comparison.
+        if prefixes.are_all {
+            // Without a branch for each comparison.
             self.entries.sort_unstable_by_key(|entry| u128::from(entry.prefix) << 32 | u128::from(entry.row));
-            return;
+        } else {
+            self.entries.sort_unstable_by(|a, b| {
+                let by_rest = || prefixes.rest(a.key).cmp(prefixes.rest(b.key));
+                a.prefix.cmp(&b.prefix).then_with(by_rest).then(a.row.cmp(&b.row))
+            });
         }
-        self.entries.sort_unstable_by(|a, b| {
-            a.prefix.cmp(&b.prefix).then_with(|| {
-                if a.length as usize > skipped && b.length as usize > skipped {
-                    key(a)[skipped..].cmp(&key(b)[skipped..]).then(a.row.cmp(&b.row))
-                } else {
-                    // Neither is the start of the other, so both end within the prefix and are equal.
-                    a.row.cmp(&b.row)
-                }
-            })
-        });
     }
 
     fn write_run(&mut self) -> Result<(), Failure> {
         self.sort();
         let mut writer = Writer::new(self.ctx)?;
         for entry in &self.entries {
-            let key = &self.keys[entry.start..entry.start + entry.length as usize];
+            let key = self.keys.get(entry.key);
             writer
                 .write(|bytes| record_into(bytes, key, |bytes| row_into(bytes, self.rows.row(entry.row as usize))))?;
         }
         self.runs.push(writer.finish()?);
-        (self.rows, self.keys, self.entries) = (Pile::new(self.width), Vec::new(), Vec::new());
+        (self.rows, self.keys, self.entries) = (Pile::new(self.width), Keys::default(), Vec::new());
         self.memory.clear();
         Ok(())
     }
@@ -166,17 +103,19 @@ impl<'a> Sorter<'a> {
         self.sort();
         self.entries.truncate(count);
         let mut rows = Pile::new(self.width);
-        let mut keys = Vec::new();
+        let mut keys = Keys::default();
         for entry in &mut self.entries {
-            let start = keys.len();
-            keys.extend_from_slice(&self.keys[entry.start..entry.start + entry.length as usize]);
+            let Ok(key) = keys.push(|bytes| {
+                bytes.extend_from_slice(self.keys.get(entry.key));
+                Ok::<_, Infallible>(())
+            });
             let row = rows.push_row(self.rows.row_mut(entry.row as usize)) as u32;
-            (entry.start, entry.row) = (start, row);
+            (entry.key, entry.row) = (key, row);
         }
         (self.rows, self.keys) = (rows, keys);
         self.memory.clear();
         // What is kept fitted before.
-        self.memory.take(self.rows.size() + self.keys.len() + self.entries.len() * size_of::<Entry>());
+        self.memory.take(self.rows.size() + self.keys.size() + self.entries.len() * size_of::<Entry>());
     }
 
     /// The rows in order.
@@ -208,15 +147,6 @@ impl<'a> Sorter<'a> {
     }
 }
 
-fn prefix(key: &[u8]) -> u64 {
-    if let Some(first) = key.first_chunk::<8>() {
-        return u64::from_be_bytes(*first);
-    }
-    let mut first = [0; 8];
-    first[..key.len()].copy_from_slice(key);
-    u64::from_be_bytes(first)
-}
-
 /// A record of a run: the key with its length, then the row.
 fn record_into(bytes: &mut Vec<u8>, key: &[u8], row: impl FnOnce(&mut Vec<u8>)) {
     bytes.extend_from_slice(&(key.len() as u32).to_le_bytes());
@@ -237,7 +167,7 @@ impl Sorted<'_> {
             Self::Memory { sorter, next } => {
                 let Some(entry) = sorter.entries.get(*next) else { return Ok(false) };
                 *next += 1;
-                key.extend_from_slice(&sorter.keys[entry.start..entry.start + entry.length as usize]);
+                key.extend_from_slice(sorter.keys.get(entry.key));
                 batch.extend(sorter.rows.row_mut(entry.row as usize).iter_mut().map(Value::take));
                 Ok(true)
             }
@@ -389,7 +319,7 @@ impl<'a> Sort<'a> {
             sorter.add(batch, order)?;
             if sorter.entries.len() > most && sorter.runs.is_empty() {
                 sorter.keep_first(first);
-                last = sorter.entries.last().map(|entry| sorter.keys[entry.start..].to_vec());
+                last = sorter.entries.last().map(|entry| sorter.keys.get(entry.key).to_vec());
             }
         }
         Ok((sorter.finish()?, first))
