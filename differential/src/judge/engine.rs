@@ -115,9 +115,15 @@ impl Engine {
         let environment = Environment { functions: &self.functions, options, variables: None, spill, clock: None };
         let result = caught(|| {
             let prepared = Prepared::new(statement.clone());
+            if how.twice && statement.is_read_only() {
+                // As in an embedded database, where the second run knows the schema from the first one.
+                let mut alone = txn.clone().alone();
+                let mut view = View::new(&self.store, &mut alone);
+                prepared.execute(params, &mut view, environment)?;
+                return prepared.execute(params, &mut view, environment);
+            }
             if how.twice {
-                let mut first = txn.clone();
-                prepared.execute(params, &mut View::new(&self.store, &mut first), environment)?;
+                prepared.execute(params, &mut View::new(&self.store, &mut txn.clone()), environment)?;
             }
             prepared.execute(params, &mut View::new(&self.store, txn), environment)
         });

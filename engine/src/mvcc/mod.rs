@@ -66,7 +66,7 @@ pub trait Cursor {
     fn next(&mut self, with_key: bool) -> Result<Option<Lent<'_>>, Error>;
 }
 
-/// A store as of a position, which is for ever what it is. Two are equal if they are of the same store and position.
+/// A store as of a position, which is what it is for as long as it can be read. Two are equal if they are of the same store and position.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
     store: Rc<()>,

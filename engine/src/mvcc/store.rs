@@ -68,9 +68,10 @@ impl<S: Storage> Store<S> {
         self.watermark
     }
 
-    /// Itself as of a position.
-    pub(super) fn snapshot(&self, position: Version) -> Snapshot {
-        Snapshot { store: Rc::clone(&self.identity), position }
+    /// Itself as of a position, if that can be read.
+    pub(super) fn snapshot(&self, position: Version) -> Option<Snapshot> {
+        let is_readable = (self.watermark..=self.applied).contains(&position);
+        is_readable.then(|| Snapshot { store: Rc::clone(&self.identity), position })
     }
 
     /// Reads a key as of a position.

@@ -54,7 +54,7 @@ impl<S: Storage> Transaction for View<'_, S> {
 
     fn snapshot(&self) -> Option<Snapshot> {
         let is_bare = !self.txn.has_writes() && !self.txn.validates(Read::Schema);
-        is_bare.then(|| self.store.snapshot(self.txn.snapshot()))
+        if is_bare { self.store.snapshot(self.txn.snapshot()) } else { None }
     }
 
     fn modes(&self) -> (Isolation, bool) {

@@ -6,7 +6,7 @@ use std::cell::RefCell;
 use super::algebra::Node;
 use super::ast::{self, Statement};
 use super::binder::{Binder, Delete, Insert, Output as Named, Query, Returning, Update};
-use super::catalog::{Catalog, Object, Seen, is_current};
+use super::catalog::{Catalog, Object, Seen, is_unchanged};
 use super::ddl;
 use super::dml::{self, Writing, Written};
 use super::error::{Error, Failure};
@@ -66,7 +66,7 @@ pub struct Plan {
     body: Body,
     /// What the plan was made from.
     seen: Seen,
-    /// Where that was found to be so last.
+    /// The last snapshot where that was found to be so.
     current: RefCell<Option<Snapshot>>,
     params: Vec<Option<DataType>>,
     /// It holds rows of system tables, and is good once.
@@ -163,8 +163,8 @@ impl Plan {
         if snapshot.is_some() && *self.current.borrow() == snapshot {
             return Ok(true);
         }
-        let current = is_current(&self.seen, txn)?;
-        if current {
+        let current = is_unchanged(&self.seen, txn)?;
+        if current && snapshot.is_some() {
             *self.current.borrow_mut() = snapshot;
         }
         Ok(current)

@@ -30,6 +30,15 @@ fn a_snapshot_is_of_one_store_and_position() {
 }
 
 #[test]
+fn what_cannot_be_read_is_no_snapshot() {
+    let mut store = store();
+    assert_eq!(of(&store, &mut reader(3)), None);
+    store.collect(3, 2).unwrap();
+    assert_eq!(of(&store, &mut reader(1)), None);
+    assert!(of(&store, &mut reader(2)).is_some());
+}
+
+#[test]
 fn what_a_transaction_wrote_is_in_no_snapshot() {
     let store = store();
     let mut txn = Txn::new(2, Isolation::Snapshot, false).alone();

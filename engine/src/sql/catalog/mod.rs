@@ -230,7 +230,7 @@ impl<'a> Catalog<'a> {
 }
 
 /// Whether what a plan was made from is still so. The reads are validated at commit.
-pub(super) fn is_current(seen: &Seen, txn: &dyn Transaction) -> Result<bool> {
+pub(super) fn is_unchanged(seen: &Seen, txn: &dyn Transaction) -> Result<bool> {
     for (key, bytes) in seen {
         if txn.read(key, Read::Schema)?.as_deref() != bytes.as_deref() {
             return Ok(false);

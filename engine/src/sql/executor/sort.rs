@@ -5,7 +5,6 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::convert::Infallible;
 use std::rc::Rc;
 
 use super::super::algebra::{Expr, SortKey};
@@ -24,8 +23,9 @@ use super::{Boxed, Context, Operator, Outer};
 #[derive(Clone, Copy)]
 struct Entry {
     prefix: u64,
-    /// Its number among the keys.
+    /// The number of its key.
     key: u32,
+    /// The row's position in the pile.
     row: u32,
 }
 
@@ -59,8 +59,8 @@ impl<'a> Sorter<'a> {
         let (before, first) = (self.keys.size(), self.entries.len());
         let size = batch.size() + batch.len() * size_of::<Entry>();
         for row in batch.iter() {
-            let key = self.keys.push(|bytes| key(row, bytes))?;
-            self.entries.push(Entry { prefix: 0, key, row: 0 });
+            key(row, self.keys.next())?;
+            self.entries.push(Entry { prefix: 0, key: self.keys.end(), row: 0 });
         }
         for (entry, position) in self.entries[first..].iter_mut().zip(self.rows.push(batch)) {
             entry.row = u32::try_from(position).map_err(|_| self.ctx.out_of_memory())?;
@@ -105,10 +105,8 @@ impl<'a> Sorter<'a> {
         let mut rows = Pile::new(self.width);
         let mut keys = Keys::default();
         for entry in &mut self.entries {
-            let Ok(key) = keys.push(|bytes| {
-                bytes.extend_from_slice(self.keys.get(entry.key));
-                Ok::<_, Infallible>(())
-            });
+            keys.next().extend_from_slice(self.keys.get(entry.key));
+            let key = keys.end();
             let row = rows.push_row(self.rows.row_mut(entry.row as usize)) as u32;
             (entry.key, entry.row) = (key, row);
         }

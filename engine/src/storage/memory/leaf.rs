@@ -11,6 +11,9 @@ use std::ops::Bound;
 /// A leaf of more bytes of pairs is split, unless it is one pair. Tiny in tests, so that their few keys need several.
 pub(super) const LEAF: usize = if cfg!(test) { 48 } else { 4096 };
 
+/// How many bytes a leaf of small pairs takes at most with the lengths of their keys, for the most part.
+const MOST: usize = LEAF + LEAF / 8;
+
 /// How many bytes that all keys begin with are left out of their heads at most.
 const SHARED: usize = if cfg!(test) { 2 } else { 24 };
 
@@ -27,7 +30,7 @@ struct Slot {
 /// How long a key is, as it stands before the key.
 type Length = [u8; 4];
 
-/// Every so many slots lie on a cache line of their own.
+/// How many slots are as long as a cache line.
 const LINE: usize = 64 / size_of::<Slot>();
 
 impl Slot {
@@ -126,8 +129,8 @@ impl Leaf {
         }
     }
 
-    /// How many slots have a smaller head. Looks at one slot of each cache line before it looks at all slots of one line: no
-    /// look waits for what another one finds, as those of a binary search do, so that waiting for memory is done at once.
+    /// How many slots have a smaller head. Looks at one slot of each cache line, then at those between two of these: no look
+    /// waits for what another one finds, as those of a binary search do, so that waiting for memory is done at once.
     #[inline]
     fn heads_below(&self, head: u64) -> usize {
         let below = |slot: &&Slot| slot.head < head;
@@ -193,7 +196,7 @@ impl Leaf {
         let (start, needed) = (self.bytes.len(), length.len() + key.len() + value.len());
         if self.bytes.capacity() - start < needed {
             // No more than a full leaf needs: there are many.
-            let room = (2 * self.bytes.capacity()).clamp(LEAF / 32, LEAF + LEAF / 8).max(start + needed);
+            let room = (2 * self.bytes.capacity()).clamp(LEAF / 32, MOST).max(start + needed);
             self.bytes.reserve_exact(room - start);
         }
         self.bytes.extend_from_slice(&length);
@@ -280,7 +283,7 @@ impl Leaf {
             half.map_or(1, |half| half.clamp(1, self.len() - 1))
         };
         // Each will probably have as many.
-        let room = (self.len(), self.needed());
+        let room = (self.len(), self.needed().min(MOST));
         let right = self.part(from, self.len(), room);
         let cut = self.slots[from];
         self.slots.truncate(from);
