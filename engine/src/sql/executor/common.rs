@@ -6,7 +6,8 @@ use super::super::algebra::{Node, Recursive};
 use super::super::error::Failure;
 use super::batch::{BATCH, Batch};
 use super::context::Memory;
-use super::hash::{Key, KeyTable};
+use super::hash::Key;
+use super::key_table::KeyTable;
 use super::store::{Store, StoreReader, StoreWriter};
 use super::{Boxed, Context, Operator, Outer, build};
 

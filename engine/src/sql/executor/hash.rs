@@ -1,11 +1,8 @@
-//! Hash tables over values. They only find: what comes out of them comes in the order that it went in.
+//! Keys of rows, and their hashes.
 
 use std::hash::{BuildHasherDefault, Hasher};
 
-use hashbrown::HashTable;
-
 use super::super::types::Value;
-use super::arithmetic::same;
 use super::batch::Batch;
 use super::evaluate::{Env, Tuple};
 use crate::sql::algebra::Expr;
@@ -230,73 +227,6 @@ impl<'r> RowKeys<'r> {
 pub(super) struct Image {
     pub hash: u64,
     /// The key if it is one integer, else its hash.
-    bits: u64,
-    is_integer: bool,
-}
-
-/// Distinct keys of one width, numbered from 0 in the order in which they came.
-#[derive(Default)]
-pub(super) struct KeyTable {
-    width: usize,
-    values: Vec<Value>,
-    hashes: Vec<u64>,
-    table: HashTable<Entry>,
-}
-
-/// The number of a key, and its image without the hash.
-#[derive(Clone, Copy)]
-struct Entry {
-    bits: u64,
-    is_integer: bool,
-    number: u32,
-}
-
-impl KeyTable {
-    pub fn new(width: usize) -> Self {
-        Self { width, ..Self::default() }
-    }
-
-    pub fn len(&self) -> usize {
-        self.hashes.len()
-    }
-
-    /// About how many bytes a key takes.
-    pub fn size_of(key: Key<'_>) -> usize {
-        let texts = key.iter().map(|value| if let Value::Text(text) = value { text.len() } else { 0 });
-        40 + size_of::<Value>() * key.columns.len() + texts.sum::<usize>()
-    }
-
-    /// A key by its number.
-    pub fn key(&self, number: usize) -> &[Value] {
-        &self.values[number * self.width..(number + 1) * self.width]
-    }
-
-    /// The number of a key.
-    #[inline]
-    pub fn find(&self, image: Image, key: Key<'_>) -> Option<usize> {
-        let equal = |entry: &Entry| {
-            (entry.bits, entry.is_integer) == (image.bits, image.is_integer)
-                && (image.is_integer || self.key(entry.number as usize).iter().zip(key.iter()).all(|(a, b)| same(a, b)))
-        };
-        self.table.find(image.hash, equal).map(|entry| entry.number as usize)
-    }
-
-    /// Adds a key that is not there, and gives its number.
-    pub fn insert(&mut self, image: Image, key: Key<'_>) -> usize {
-        let number = self.hashes.len();
-        self.values.extend(key.iter().cloned());
-        self.hashes.push(image.hash);
-        let Image { hash, bits, is_integer } = image;
-        let entry = Entry { bits, is_integer, number: u32::try_from(number).expect("memory is limited to fewer keys") };
-        let hashes = &self.hashes;
-        self.table.insert_unique(hash, entry, |entry| hashes[entry.number as usize]);
-        number
-    }
-
-    /// Forgets all keys.
-    pub fn clear(&mut self) {
-        self.values.clear();
-        self.hashes.clear();
-        self.table.clear();
-    }
+    pub bits: u64,
+    pub is_integer: bool,
 }

@@ -14,8 +14,9 @@ use super::batch::{BATCH, Batch};
 use super::context::Memory;
 use super::evaluate::{Env, Tuple};
 use super::grace::Partitions;
-use super::hash::{Image, KeyTable, Keys};
+use super::hash::{Image, Keys};
 use super::join::Shape;
+use super::key_table::KeyTable;
 use super::{Boxed, Context, Operator, Outer};
 
 /// No row.

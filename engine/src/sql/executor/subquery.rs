@@ -13,7 +13,8 @@ use super::super::types::Value;
 use super::arithmetic::{and, comparison, or};
 use super::batch::BATCH;
 use super::evaluate::{Env, Tuple};
-use super::hash::{AddressMap, Key, KeyTable};
+use super::hash::{AddressMap, Key};
+use super::key_table::KeyTable;
 use super::{Outer, build};
 
 /// The answers of a statement's subqueries, by the addresses of these, which only find them.
