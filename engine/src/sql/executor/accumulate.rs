@@ -7,25 +7,48 @@ use super::super::functions::{AggregateFunction, check_length};
 use super::super::types::Value;
 use super::context::Memory;
 
-/// The states of one aggregate for numbered groups. Counts are a quarter as large as others, and stand closer.
+/// The states of one aggregate for numbered groups. Those that are most common are small, since to add to them is to wait
+/// for memory where there are many groups.
 pub(super) enum States {
     Counts(Vec<i64>),
+    /// Sums of integers, as long as each of them is one. They become [`Accumulator`]s, all at once, with the first value
+    /// that makes one of them something else.
+    Sums(Vec<IntegerSum>),
     Others(Vec<Accumulator>),
+}
+
+/// The sum of some integers.
+#[derive(Clone, Copy, Default)]
+pub(super) struct IntegerSum {
+    count: u64,
+    sum: i64,
+}
+
+impl IntegerSum {
+    /// Adds a value, unless the sum would be no integer.
+    #[inline]
+    fn add(&mut self, value: &Value) -> bool {
+        let Value::Integer(n) = value else { return false };
+        let Some(sum) = self.sum.checked_add(*n) else { return false };
+        *self = Self { count: self.count + 1, sum };
+        true
+    }
 }
 
 impl States {
     pub fn new(function: AggregateFunction) -> Self {
         match function {
             AggregateFunction::CountRows | AggregateFunction::Count => Self::Counts(Vec::new()),
+            AggregateFunction::Sum | AggregateFunction::Total | AggregateFunction::Avg => Self::Sums(Vec::new()),
             _ => Self::Others(Vec::new()),
         }
     }
 
-    /// How many bytes a state takes, besides what its value has elsewhere.
+    /// How many bytes a state takes at most, besides what its value has elsewhere.
     pub fn size(&self) -> usize {
         match self {
             Self::Counts(_) => size_of::<i64>(),
-            Self::Others(_) => size_of::<Accumulator>(),
+            Self::Sums(_) | Self::Others(_) => size_of::<Accumulator>(),
         }
     }
 
@@ -33,6 +56,7 @@ impl States {
     pub fn add_group(&mut self, function: AggregateFunction) {
         match self {
             Self::Counts(counts) => counts.push(0),
+            Self::Sums(sums) => sums.push(IntegerSum::default()),
             Self::Others(accumulators) => accumulators.push(Accumulator::new(function)),
         }
     }
@@ -51,7 +75,42 @@ impl States {
                 counts[group] += 1;
                 Ok(())
             }
+            Self::Sums(sums) => {
+                if sums[group].add(value) {
+                    return Ok(());
+                }
+                self.widen();
+                self.add(group, function, (value, second), memory)
+            }
             Self::Others(accumulators) => accumulators[group].add(function, value, second, memory),
+        }
+    }
+
+    /// As [`States::add`], for values that have no second argument. To do little else for each leaves the processor room to
+    /// wait for many at once.
+    pub fn add_all<'v>(
+        &mut self,
+        function: AggregateFunction,
+        mut values: impl Iterator<Item = (usize, &'v Value)>,
+        memory: &mut Memory<'_>,
+    ) -> Result<(), Failure> {
+        match self {
+            Self::Counts(counts) => (&mut values).for_each(|(group, _)| counts[group] += 1),
+            Self::Sums(sums) => {
+                if let Some((group, value)) = values.find(|(group, value)| !sums[*group].add(value)) {
+                    self.widen();
+                    self.add(group, function, (value, None), memory)?;
+                }
+            }
+            Self::Others(_) => {}
+        }
+        values.try_for_each(|(group, value)| self.add(group, function, (value, None), memory))
+    }
+
+    /// Makes sums of integers larger, which can become anything.
+    fn widen(&mut self) {
+        if let Self::Sums(sums) = self {
+            *self = Self::Others(sums.iter().map(|sum| Accumulator::sum(*sum)).collect());
         }
     }
 
@@ -62,6 +121,7 @@ impl States {
                 *result = Value::Integer(counts[group]);
                 Ok(())
             }
+            Self::Sums(sums) => Accumulator::sum(sums[group]).finish(function, result),
             Self::Others(accumulators) => accumulators[group].finish(function, result),
         }
     }
@@ -70,12 +130,13 @@ impl States {
     pub fn clear(&mut self) {
         match self {
             Self::Counts(counts) => counts.clear(),
+            Self::Sums(sums) => sums.clear(),
             Self::Others(accumulators) => accumulators.clear(),
         }
     }
 }
 
-/// The state of an aggregate over the values so far, if it is no count.
+/// The state of an aggregate over the values so far, of any that is no count.
 #[derive(Clone, Debug)]
 pub(super) enum Accumulator {
     /// Integers are summed exactly, so only the result can be out of range: the bytes of an `i128`, which would make the
@@ -102,6 +163,10 @@ pub(super) enum Accumulator {
 }
 
 impl Accumulator {
+    fn sum(IntegerSum { count, sum }: IntegerSum) -> Self {
+        Self::Sum { count, sum: i128::from(sum).to_ne_bytes() }
+    }
+
     fn new(function: AggregateFunction) -> Self {
         use AggregateFunction::{
             And, Avg, Concat, Count, CountRows, Deviation, DeviationPopulation, Max, Min, Or, Sum, Total, Variance,
@@ -109,7 +174,7 @@ impl Accumulator {
         };
         match function {
             CountRows | Count => unreachable!("counts stand alone"),
-            Sum | Total | Avg => Self::Sum { count: 0, sum: [0; 16] },
+            Sum | Total | Avg => Self::sum(IntegerSum::default()),
             Min | Max => Self::Best(Value::Null),
             And | Or => Self::Truth(None),
             Concat => Self::Texts(None),

@@ -70,17 +70,13 @@ impl<'a> Groups<'a> {
             let plain = call.filter.is_none() && !call.distinct;
             match call.args.as_slice() {
                 [] if plain => {
-                    for (_, group) in members {
-                        self.states[nth].add(group, call.function, (&Value::Null, None), &mut self.memory)?;
-                    }
+                    let rows = members.map(|(_, group)| (group, &Value::Null));
+                    self.states[nth].add_all(call.function, rows, &mut self.memory)?;
                 }
                 [Expr::Column(column)] if plain => {
-                    for (row, group) in members {
-                        let value = &row[*column];
-                        if !matches!(value, Value::Null) {
-                            self.states[nth].add(group, call.function, (value, None), &mut self.memory)?;
-                        }
-                    }
+                    let values = members.map(|(row, group)| (group, &row[*column]));
+                    let values = values.filter(|(_, value)| !matches!(value, Value::Null));
+                    self.states[nth].add_all(call.function, values, &mut self.memory)?;
                 }
                 _ => {
                     for (row, group) in members {
