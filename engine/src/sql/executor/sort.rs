@@ -19,13 +19,11 @@ use super::sort_keys::{Keys, key_into};
 use super::spill::{File, Reader, Writer, row_from, row_into};
 use super::{Boxed, Context, Operator, Outer};
 
-/// A row by its key, of which some bytes stand here when it is sorted, see [`Keys::prefixes`].
+/// A row by its number, which is its position in the pile and the number of its key. Some bytes of the key stand here when
+/// rows are sorted, see [`Keys::prefixes`].
 #[derive(Clone, Copy)]
 struct Entry {
     prefix: u64,
-    /// The number of its key.
-    key: u32,
-    /// The row's position in the pile.
     row: u32,
 }
 
@@ -56,29 +54,32 @@ impl<'a> Sorter<'a> {
         mut key: impl FnMut(&[Value], &mut Vec<u8>) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
         self.ctx.step(batch.len())?;
-        let (before, first) = (self.keys.size(), self.entries.len());
-        let size = batch.size() + batch.len() * size_of::<Entry>();
+        u32::try_from(self.entries.len() + batch.len()).map_err(|_| self.ctx.out_of_memory())?;
         for row in batch.iter() {
             key(row, self.keys.next())?;
-            self.entries.push(Entry { prefix: 0, key: self.keys.end(), row: 0 });
+            self.entries.push(Entry { prefix: 0, row: self.keys.end() });
         }
-        for (entry, position) in self.entries[first..].iter_mut().zip(self.rows.push(batch)) {
-            entry.row = u32::try_from(position).map_err(|_| self.ctx.out_of_memory())?;
-        }
-        if self.memory.take(size + self.keys.size() - before) { Ok(()) } else { self.write_run() }
+        assert_eq!(self.rows.push(batch), self.entries.len(), "a key for each row");
+        if self.take_memory() { Ok(()) } else { self.write_run() }
+    }
+
+    /// Takes the memory of what is here, and says whether that was within the limit.
+    fn take_memory(&mut self) -> bool {
+        self.memory.clear();
+        self.memory.take(self.rows.size() + self.keys.size() + self.entries.len() * size_of::<Entry>())
     }
 
     fn sort(&mut self) {
         let prefixes = self.keys.prefixes();
         for entry in &mut self.entries {
-            entry.prefix = prefixes.get(entry.key);
+            entry.prefix = prefixes.get(entry.row);
         }
         if prefixes.are_all {
             // Without a branch for each comparison.
             self.entries.sort_unstable_by_key(|entry| u128::from(entry.prefix) << 32 | u128::from(entry.row));
         } else {
             self.entries.sort_unstable_by(|a, b| {
-                let by_rest = || prefixes.rest(a.key).cmp(prefixes.rest(b.key));
+                let by_rest = || prefixes.rest(a.row).cmp(prefixes.rest(b.row));
                 a.prefix.cmp(&b.prefix).then_with(by_rest).then(a.row.cmp(&b.row))
             });
         }
@@ -87,10 +88,12 @@ impl<'a> Sorter<'a> {
     fn write_run(&mut self) -> Result<(), Failure> {
         self.sort();
         let mut writer = Writer::new(self.ctx)?;
-        for entry in &self.entries {
-            let key = self.keys.get(entry.key);
-            writer
-                .write(|bytes| record_into(bytes, key, |bytes| row_into(bytes, self.rows.row(entry.row as usize))))?;
+        for entries in self.entries.chunks(BATCH) {
+            let rows = self.rows.take_rows(&entries.iter().map(|entry| entry.row as usize));
+            for (entry, row) in entries.iter().zip(rows.iter()) {
+                let key = self.keys.get(entry.row);
+                writer.write(|bytes| record_into(bytes, key, |bytes| row_into(bytes, row)))?;
+            }
         }
         self.runs.push(writer.finish()?);
         (self.rows, self.keys, self.entries) = (Pile::new(self.width), Keys::default(), Vec::new());
@@ -104,16 +107,16 @@ impl<'a> Sorter<'a> {
         self.entries.truncate(count);
         let mut rows = Pile::new(self.width);
         let mut keys = Keys::default();
-        for entry in &mut self.entries {
-            keys.next().extend_from_slice(self.keys.get(entry.key));
-            let key = keys.end();
-            let row = rows.push_row(self.rows.row_mut(entry.row as usize)) as u32;
-            (entry.key, entry.row) = (key, row);
+        for entries in self.entries.chunks_mut(BATCH) {
+            rows.push(self.rows.take_rows(&entries.iter().map(|entry| entry.row as usize)));
+            for entry in entries {
+                keys.next().extend_from_slice(self.keys.get(entry.row));
+                entry.row = keys.end();
+            }
         }
         (self.rows, self.keys) = (rows, keys);
-        self.memory.clear();
         // What is kept fitted before.
-        self.memory.take(self.rows.size() + self.keys.size() + self.entries.len() * size_of::<Entry>());
+        self.take_memory();
     }
 
     /// The rows in order.
@@ -165,8 +168,8 @@ impl Sorted<'_> {
             Self::Memory { sorter, next } => {
                 let Some(entry) = sorter.entries.get(*next) else { return Ok(false) };
                 *next += 1;
-                key.extend_from_slice(sorter.keys.get(entry.key));
-                batch.extend(sorter.rows.row_mut(entry.row as usize).iter_mut().map(Value::take));
+                key.extend_from_slice(sorter.keys.get(entry.row));
+                sorter.rows.take_row(entry.row as usize, batch);
                 Ok(true)
             }
             Self::Merged(merge) => {
@@ -317,7 +320,7 @@ impl<'a> Sort<'a> {
             sorter.add(batch, order)?;
             if sorter.entries.len() > most && sorter.runs.is_empty() {
                 sorter.keep_first(first);
-                last = sorter.entries.last().map(|entry| sorter.keys.get(entry.key).to_vec());
+                last = sorter.entries.last().map(|entry| sorter.keys.get(entry.row).to_vec());
             }
         }
         Ok((sorter.finish()?, first))
