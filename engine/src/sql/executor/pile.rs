@@ -69,7 +69,6 @@ impl Column {
                 let integer = |value: &mut Value| if let Value::Integer(n) = value { Some(*n) } else { None };
                 all.extend(values.map_while(integer));
                 if all.len() < before + rows {
-                    all.truncate(before);
                     let mut pieces = Pieces::default();
                     pieces.extend(take(all).into_iter().map(Value::Integer), before);
                     *self = Self::Values(pieces);
