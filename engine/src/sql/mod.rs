@@ -21,6 +21,7 @@ pub mod executor;
 mod explain;
 pub mod functions;
 mod optimizer;
+mod ordered;
 mod output;
 mod parse;
 mod prepared;

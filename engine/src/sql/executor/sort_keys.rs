@@ -1,5 +1,6 @@
 //! Keys of bytes that compare as an order says.
 
+use super::super::ordered;
 use super::super::types::Value;
 
 /// How many bytes of a key compare as one number.
@@ -24,28 +25,17 @@ pub(super) fn key_into(bytes: &mut Vec<u8>, value: &Value, descending: bool, nul
         Value::Float(x) => number_into(bytes, *x, 0),
         Value::Text(text) => {
             bytes.push(0x40);
-            let mut rest = text.as_bytes();
-            while let Some(position) = rest.iter().position(|&byte| byte <= 1) {
-                bytes.extend_from_slice(&rest[..position]);
-                bytes.extend_from_slice(&[1, rest[position] + 1]);
-                rest = &rest[position + 1..];
-            }
-            bytes.extend_from_slice(rest);
-            bytes.push(0);
+            ordered::text_into(bytes, text);
         }
     }
     if descending {
-        for byte in &mut bytes[start..] {
-            *byte = !*byte;
-        }
+        ordered::descend(&mut bytes[start..]);
     }
 }
 
 fn number_into(bytes: &mut Vec<u8>, x: f64, rest: i16) {
-    let bits = if x == 0.0 { 0 } else { x.to_bits() };
-    let ordered = if bits >> 63 == 1 { !bits } else { bits | 1 << 63 };
     let mut encoded = [0x20; 11];
-    encoded[1..9].copy_from_slice(&ordered.to_be_bytes());
+    encoded[1..9].copy_from_slice(&ordered::float(x).to_be_bytes());
     encoded[9..].copy_from_slice(&((rest as u16) ^ 0x8000).to_be_bytes());
     bytes.extend_from_slice(&encoded);
 }

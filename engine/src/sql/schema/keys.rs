@@ -19,6 +19,7 @@
 use std::cmp::Ordering;
 use std::ops::Bound;
 
+use super::super::ordered;
 use super::super::types::{DataType, Value};
 use super::{Index, Table};
 use crate::encoding::Error;
@@ -304,26 +305,15 @@ pub fn encode_into(bytes: &mut Vec<u8>, value: &Value, descending: bool) {
         Value::Float(x) if x.is_nan() => bytes.push(NAN),
         Value::Float(x) => {
             bytes.push(FLOAT);
-            let bits = if *x == 0.0 { 0 } else { x.to_bits() };
-            let ordered = if bits >> 63 == 1 { !bits } else { bits | 1 << 63 };
-            bytes.extend_from_slice(&ordered.to_be_bytes());
+            bytes.extend_from_slice(&ordered::float(*x).to_be_bytes());
         }
         Value::Text(text) => {
             bytes.push(TEXT);
-            let mut rest = text.as_bytes();
-            while let Some(position) = rest.iter().position(|&byte| byte <= 1) {
-                bytes.extend_from_slice(&rest[..position]);
-                bytes.extend_from_slice(&[1, rest[position] + 1]);
-                rest = &rest[position + 1..];
-            }
-            bytes.extend_from_slice(rest);
-            bytes.push(0);
+            ordered::text_into(bytes, text);
         }
     }
     if descending {
-        for byte in &mut bytes[start..] {
-            *byte = !*byte;
-        }
+        ordered::descend(&mut bytes[start..]);
     }
 }
 
@@ -360,11 +350,7 @@ pub fn decode(bytes: &mut &[u8], descending: bool) -> Result<Value, Error> {
                 i64::try_from(content).map_err(|_| out_of_range())?
             })
         }
-        FLOAT => {
-            let ordered = number(take(8)?);
-            let bits = if ordered >> 63 == 1 { ordered & !(1 << 63) } else { !ordered };
-            Value::float(f64::from_bits(bits))
-        }
+        FLOAT => Value::float(ordered::parse_float(number(take(8)?))),
         NAN => Value::Float(f64::NAN),
         TEXT => {
             let mut content = Vec::new();
