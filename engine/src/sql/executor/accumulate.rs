@@ -95,12 +95,15 @@ impl States {
         memory: &mut Memory<'_>,
     ) -> Result<(), Failure> {
         match self {
-            Self::Counts(counts) => (&mut values).for_each(|(group, _)| counts[group] += 1),
+            Self::Counts(counts) => {
+                values.for_each(|(group, _)| counts[group] += 1);
+                return Ok(());
+            }
             Self::Sums(sums) => {
-                if let Some((group, value)) = values.find(|(group, value)| !sums[*group].add(value)) {
-                    self.widen();
-                    self.add(group, function, (value, None), memory)?;
-                }
+                let other = values.find(|(group, value)| !sums[*group].add(value));
+                let Some((group, value)) = other else { return Ok(()) };
+                self.widen();
+                self.add(group, function, (value, None), memory)?;
             }
             Self::Others(_) => {}
         }

@@ -289,9 +289,11 @@ impl Operator for HashAggregate<'_> {
         }
         match &mut self.rest {
             Some(rest) => {
-                self.table.clear();
-                self.given = 0;
-                self.groups.clear();
+                if self.given > 0 {
+                    self.given = 0;
+                    self.table = KeyTable::new(self.aggregate.groups.len());
+                    self.groups = Groups::new(self.ctx, self.aggregate);
+                }
                 rest.next(outer, want)
             }
             None => Ok(None),

@@ -123,6 +123,13 @@ impl Batch {
         self.rows += other.rows;
     }
 
+    /// Gives back the room for more rows, if there is room for many.
+    pub(super) fn give_back_room(&mut self) {
+        if self.values.capacity() > 2 * self.values.len() {
+            self.values.shrink_to_fit();
+        }
+    }
+
     /// Takes the last row away.
     pub(super) fn pop(&mut self) {
         self.rows -= 1;

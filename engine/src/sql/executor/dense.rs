@@ -38,11 +38,13 @@ impl Dense {
 
     /// Gives a number to an integer that has a place.
     pub fn set(&mut self, n: i64, number: u32) {
+        assert_ne!(number, NONE, "the number of no integer");
         let place = self.place(n);
         self.numbers[place] = number;
     }
 
-    /// Makes places for a range in which all `count` integers are, if these are close enough to each other.
+    /// Makes places for a range in which all `count` integers are, if these are close enough to each other, and says
+    /// whether they are.
     pub fn reach(&mut self, least: i64, greatest: i64, count: usize) -> bool {
         if self.place(least) < self.numbers.len() && self.place(greatest) < self.numbers.len() {
             return true;

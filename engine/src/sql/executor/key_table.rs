@@ -1,4 +1,5 @@
-//! Distinct keys by number. They are only found here: what comes out comes in the order in which it went in.
+//! Distinct keys and their numbers. Nothing comes out in an order of its own: who asks for all keys asks by number, which is
+//! the order in which they came.
 //!
 //! Keys that are one integer, and close to each other, have their numbers in a list ([`Dense`]); others in a hash table.
 
@@ -9,7 +10,7 @@ use super::arithmetic::same;
 use super::dense::Dense;
 use super::hash::{Image, Key};
 
-/// How many keys there are at least when they are first looked at whether they are close to each other.
+/// With fewer integers than these there is no list.
 const SOME: usize = 16;
 
 /// Distinct keys of one width, numbered from 0 in the order in which they came.
@@ -103,8 +104,10 @@ impl KeyTable {
         let (count, least, greatest) = (count + 1, n.min(least), n.max(greatest));
         self.integers = Integers { count, least, greatest };
         let hashes = &self.hashes;
-        // Each time that their number has doubled. So to go to and fro takes no more, in all, than to add them.
-        if self.dense.is_none() && count >= SOME && count.is_power_of_two() {
+        // Each time that their number has doubled, unless most keys are no integers. So to go to and fro takes no more, in
+        // all, than to add them.
+        let most = 2 * count >= self.hashes.len();
+        if self.dense.is_none() && most && count >= SOME && count.is_power_of_two() {
             self.dense = Dense::between(least, greatest, count);
             if let Some(dense) = &mut self.dense {
                 for entry in self.table.iter().filter(|entry| entry.is_integer) {
@@ -127,10 +130,13 @@ impl KeyTable {
         false
     }
 
-    /// Forgets all keys.
+    /// Forgets all keys. It takes no longer than to add them, though there may be room for many more.
     pub fn clear(&mut self) {
         self.values.clear();
         self.hashes.clear();
+        if self.table.capacity() / 8 > self.table.len() {
+            self.table = HashTable::new();
+        }
         self.table.clear();
         (self.dense, self.integers) = Default::default();
     }
@@ -148,7 +154,12 @@ mod tests {
     fn keys(runs: &[Run]) -> impl Iterator<Item = Value> {
         runs.iter().take(8).flat_map(|&(kind, start, count)| {
             let step = [1, -1, 3, 7, 40, i64::MAX / 100][usize::from(kind % 6)];
-            let start = if kind & 64 == 0 { start % 1000 } else { start };
+            let start = match kind >> 6 {
+                0 => start % 1000,
+                1 => i64::MIN.wrapping_add(start % 1000),
+                2 => i64::MAX.wrapping_add(start % 1000),
+                _ => start,
+            };
             (0..i64::from(count % 64)).map(move |n| {
                 let n = start.wrapping_add(n.wrapping_mul(step));
                 match kind >> 3 & 7 {

@@ -1,146 +1,125 @@
-//! Rows that are piled up, column by column, until they are taken out again by their positions, once each.
+//! Rows that are piled up until they are taken out again by their positions, once each.
 //!
-//! A column of integers takes a third of the memory that values take, so more of a large pile is in the caches when rows
-//! are taken from anywhere.
+//! Rows of integers, as many have nothing else, take a third of the memory that values take, so more of a large pile is in
+//! the caches when rows are taken from anywhere. From the first other value on, rows stay in the batches that they come in.
 
-use std::mem::{forget, replace, swap, take};
+use std::mem::{forget, replace, swap};
+use std::ops::Range;
 
 use super::super::types::Value;
-use super::batch::Batch;
+use super::batch::{BATCH, Batch};
 
-/// Rows by their positions, from 0 as they come.
+/// Rows by their positions, which ascend as the rows come, with gaps.
 #[derive(Debug)]
 pub(super) struct Pile {
-    columns: Vec<Column>,
-    rows: usize,
-    /// Integers on their way out.
+    width: usize,
+    /// The rows before the batches, one after the other, and how many they are.
     integers: Vec<i64>,
-}
-
-#[derive(Debug)]
-enum Column {
-    /// As long as there is nothing else.
-    Integers(Vec<i64>),
-    Values(Pieces),
-}
-
-/// How many values are in a piece.
-const PIECE: usize = 1024;
-
-/// Values in pieces of memory, which stay where they are while there come more.
-#[derive(Debug, Default)]
-struct Pieces {
-    pieces: Vec<Vec<Value>>,
-    /// About how many bytes were added.
+    rows: usize,
+    /// Row `n` of batch `b` is at position `rows + b * BATCH + n`.
+    batches: Vec<Batch>,
     size: usize,
-}
-
-impl Pieces {
-    /// Appends values, and no more than are said.
-    fn extend(&mut self, mut values: impl Iterator<Item = Value>, mut count: usize) {
-        while count > 0 {
-            match self.pieces.last_mut().filter(|last| last.len() < PIECE) {
-                None => self.pieces.push(Vec::with_capacity(count.min(PIECE))),
-                Some(last) => {
-                    let (before, some) = (last.len(), count.min(PIECE - last.len()));
-                    last.extend(values.by_ref().take(some));
-                    self.size += Batch::size_of(&last[before..]);
-                    count -= some;
-                }
-            }
-        }
-    }
-
-    #[inline]
-    fn get_mut(&mut self, position: usize) -> &mut Value {
-        &mut self.pieces[position / PIECE][position % PIECE]
-    }
-}
-
-impl Column {
-    /// Appends a column of a batch.
-    fn extend(&mut self, batch: &mut Batch, nth: usize) {
-        let (rows, width) = (batch.len(), batch.width());
-        let values = batch.values_mut().iter_mut().skip(nth).step_by(width);
-        match self {
-            Self::Values(all) => all.extend(values.map(Value::take), rows),
-            Self::Integers(all) => {
-                let before = all.len();
-                let integer = |value: &mut Value| if let Value::Integer(n) = value { Some(*n) } else { None };
-                all.extend(values.map_while(integer));
-                if all.len() < before + rows {
-                    let mut pieces = Pieces::default();
-                    pieces.extend(take(all).into_iter().map(Value::Integer), before);
-                    *self = Self::Values(pieces);
-                    self.extend(batch, nth);
-                }
-            }
-        }
-    }
-
-    /// About how many bytes were added.
-    fn size(&self) -> usize {
-        match self {
-            Self::Integers(all) => size_of_val(all.as_slice()),
-            Self::Values(all) => all.size,
-        }
-    }
+    /// Integers on their way out.
+    taken: Vec<i64>,
 }
 
 impl Pile {
     pub fn new(width: usize) -> Self {
-        let columns = (0..width).map(|_| Column::Integers(Vec::new())).collect();
-        Self { columns, rows: 0, integers: Vec::new() }
+        let (integers, batches, taken) = Default::default();
+        Self { width, integers, rows: 0, batches, size: 0, taken }
     }
 
-    /// Adds a batch, and says how many rows there are.
-    pub fn push(&mut self, mut batch: Batch) -> usize {
-        assert_eq!(batch.width(), self.columns.len(), "a batch of other columns");
-        for (nth, column) in self.columns.iter_mut().enumerate() {
-            column.extend(&mut batch, nth);
+    /// Adds a batch, and says where its rows are.
+    ///
+    /// # Panics
+    /// If it has more rows than a batch that was asked for, or other columns.
+    pub fn push(&mut self, mut batch: Batch) -> Range<usize> {
+        let count = batch.len();
+        assert!(batch.width() == self.width && count <= BATCH, "{count} rows of {} columns", batch.width());
+        if self.batches.is_empty() && self.push_integers(&mut batch) {
+            return self.rows - count..self.rows;
+        }
+        self.size += batch.size();
+        let first = match self.batches.last_mut() {
+            // So any two neighbours have more rows than one batch holds.
+            Some(last) if last.len() + count <= BATCH => {
+                let before = last.len();
+                last.append(batch);
+                self.rows + (self.batches.len() - 1) * BATCH + before
+            }
+            _ => {
+                batch.give_back_room();
+                self.batches.push(batch);
+                self.rows + (self.batches.len() - 1) * BATCH
+            }
+        };
+        first..first + count
+    }
+
+    /// Adds a batch that has nothing but integers, and says whether that is so.
+    fn push_integers(&mut self, batch: &mut Batch) -> bool {
+        let before = self.integers.len();
+        let integer = |value: &Value| if let Value::Integer(n) = value { Some(*n) } else { None };
+        self.integers.extend(batch.values_mut().iter().map_while(integer));
+        let added = self.integers.len() - before;
+        if added < batch.len() * self.width {
+            self.integers.truncate(before);
+            return false;
         }
         self.rows += batch.len();
-        self.rows
+        self.size += added * size_of::<i64>();
+        true
     }
 
     /// Moves a row out by its position, to the end of a batch.
     pub fn take_row(&mut self, position: usize, to: &mut Batch) {
-        let values = self.columns.iter_mut().map(|column| match column {
-            Column::Integers(all) => Value::Integer(all[position]),
-            Column::Values(all) => all.get_mut(position).take(),
-        });
-        to.extend(values);
+        match position.checked_sub(self.rows) {
+            None => {
+                let row = &self.integers[position * self.width..(position + 1) * self.width];
+                to.extend(row.iter().map(|n| Value::Integer(*n)));
+            }
+            Some(rest) => to.extend(self.batches[rest / BATCH].row_mut(rest % BATCH).iter_mut().map(Value::take)),
+        }
     }
 
     /// Moves rows out by their positions. To copy from anywhere is waiting for memory for the most part, and the fewer
     /// instructions each copy takes, the more of them the processor begins while it waits: so it is done column by column,
-    /// and integers become values afterwards.
+    /// and integers become values afterwards. Within its caller it was a third slower.
     #[inline(never)]
     pub fn take_rows(&mut self, positions: &(impl ExactSizeIterator<Item = usize> + Clone)) -> Batch {
-        let width = self.columns.len();
+        let width = self.width;
+        let (integers, batches) = (self.integers.as_slice(), self.batches.as_mut_slice());
         let mut rows = Batch::nulls(width, positions.len());
-        for (nth, column) in self.columns.iter_mut().enumerate() {
-            let to = rows.values_mut().chunks_exact_mut(width).map(|row| &mut row[nth]);
-            match column {
-                Column::Integers(all) => {
-                    self.integers.clear();
-                    self.integers.extend(positions.clone().map(|position| all[position]));
-                    for (to, n) in to.zip(&self.integers) {
-                        // For an assignment, which may have to drop what was there, the value is made elsewhere and copied:
-                        // to read at once what was written in pieces takes as long as all else here. NULL needs no drop.
-                        forget(replace(to, Value::Integer(*n)));
-                    }
+        for column in 0..width {
+            let to = rows.values_mut().chunks_exact_mut(width).map(|row| &mut row[column]);
+            if batches.is_empty() {
+                self.taken.clear();
+                self.taken.extend(positions.clone().map(|position| integers[position * width + column]));
+                to.zip(&self.taken).for_each(|(to, n)| put(to, *n));
+                continue;
+            }
+            for (to, position) in to.zip(positions.clone()) {
+                match position.checked_sub(self.rows) {
+                    None => put(to, integers[position * width + column]),
+                    Some(rest) => swap(to, &mut batches[rest / BATCH].values_mut()[rest % BATCH * width + column]),
                 }
-                Column::Values(all) => to.zip(positions.clone()).for_each(|(to, from)| swap(to, all.get_mut(from))),
             }
         }
         rows
     }
 
-    /// About how many bytes the rows take that were added.
+    /// About how many bytes the rows take that were added, without the room for more.
     pub fn size(&self) -> usize {
-        self.columns.iter().map(Column::size).sum()
+        self.size
     }
+}
+
+/// Puts an integer in the place of NULL. For an assignment, which may have to drop what was there, the value is made
+/// elsewhere in pieces and copied as a whole, for which the processor waits until the pieces are written.
+#[inline]
+fn put(to: &mut Value, n: i64) {
+    debug_assert!(matches!(to, Value::Null), "it would not be dropped");
+    forget(replace(to, Value::Integer(n)));
 }
 
 #[cfg(test)]
@@ -149,33 +128,41 @@ mod tests {
 
     use super::*;
 
-    /// A row of an integer, of a text, and of what is an integer for the most part.
-    fn row(number: usize) -> [Value; 3] {
-        let other = if number % 3000 == 2999 { Value::Null } else { Value::Integer(-(number as i64)) };
-        [Value::Integer(number as i64), Value::from(format!("row {number}")), other]
+    /// A row of integers, or with what is none.
+    fn row(number: usize, width: usize, integers: bool) -> Vec<Value> {
+        let text = Value::from(format!("row {number}"));
+        let other = if integers { Value::Integer(-(number as i64)) } else { text };
+        [Value::Integer(number as i64), other][..width].to_vec()
     }
 
     #[test]
     fn rows_are_where_the_pile_says() {
-        check!().with_type::<(bool, Vec<u16>)>().with_iterations(1_000).for_each(|(by_row, batches)| {
-            let (mut pile, mut count, mut size) = (Pile::new(3), 0, 0);
-            for rows in batches {
-                let mut batch = Batch::new(3);
-                (0..usize::from(rows % 513)).for_each(|n| batch.push(&row(count + n)));
-                size += batch.size();
-                count += batch.len();
-                assert_eq!(pile.push(batch), count);
-            }
-            let integers = if count < 3000 { 2 } else { 1 };
-            assert_eq!(pile.size(), size - count * integers * (size_of::<Value>() - size_of::<i64>()));
-            let positions = (0..count).rev();
-            let mut taken = Batch::new(3);
-            if *by_row {
-                positions.for_each(|position| pile.take_row(position, &mut taken));
-            } else {
-                taken = pile.take_rows(&positions);
-            }
-            assert!(taken.iter().eq((0..count).rev().map(row)));
-        });
+        check!().with_type::<(bool, u8, Vec<(bool, u16)>)>().with_iterations(2_000).for_each(
+            |(by_row, width, steps)| {
+                let (width, mut integers) = (usize::from(width % 3), true);
+                let (mut pile, mut size, mut places, mut rows) = (Pile::new(width), 0, Vec::new(), Vec::new());
+                for (only_integers, count) in steps {
+                    let mut batch = Batch::new(width);
+                    for _ in 0..count % 513 {
+                        rows.push(row(rows.len(), width, *only_integers));
+                        batch.push(&rows[rows.len() - 1]);
+                    }
+                    integers &= *only_integers || width < 2 || batch.is_empty();
+                    size += if integers { batch.len() * width * 8 } else { batch.size() };
+                    places.extend(pile.push(batch));
+                }
+                assert!(places.is_sorted_by(|a, b| a < b) && places.len() == rows.len());
+                assert!(places.last().is_none_or(|last| *last < 2 * places.len() + 2 * BATCH), "too many gaps");
+                assert_eq!(pile.size(), size);
+                let positions = places.iter().copied().rev();
+                let mut taken = Batch::new(width);
+                if *by_row {
+                    positions.for_each(|position| pile.take_row(position, &mut taken));
+                } else {
+                    taken = pile.take_rows(&positions);
+                }
+                assert!(taken.iter().eq(rows.iter().rev()));
+            },
+        );
     }
 }

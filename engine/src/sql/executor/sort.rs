@@ -19,11 +19,13 @@ use super::sort_keys::{Keys, key_into};
 use super::spill::{File, Reader, Writer, row_from, row_into};
 use super::{Boxed, Context, Operator, Outer};
 
-/// A row by its number, which is its position in the pile and the number of its key. Some bytes of the key stand here when
-/// rows are sorted, see [`Keys::prefixes`].
+/// A row by its key, of which some bytes stand here when it is sorted, see [`Keys::prefixes`].
 #[derive(Clone, Copy)]
 struct Entry {
     prefix: u64,
+    /// The number of its key.
+    key: u32,
+    /// The row's position in the pile.
     row: u32,
 }
 
@@ -54,12 +56,14 @@ impl<'a> Sorter<'a> {
         mut key: impl FnMut(&[Value], &mut Vec<u8>) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
         self.ctx.step(batch.len())?;
-        u32::try_from(self.entries.len() + batch.len()).map_err(|_| self.ctx.out_of_memory())?;
+        let first = self.entries.len();
         for row in batch.iter() {
             key(row, self.keys.next())?;
-            self.entries.push(Entry { prefix: 0, row: self.keys.end() });
+            self.entries.push(Entry { prefix: 0, key: self.keys.end(), row: 0 });
         }
-        assert_eq!(self.rows.push(batch), self.entries.len(), "a key for each row");
+        for (entry, position) in self.entries[first..].iter_mut().zip(self.rows.push(batch)) {
+            entry.row = u32::try_from(position).map_err(|_| self.ctx.out_of_memory())?;
+        }
         if self.take_memory() { Ok(()) } else { self.write_run() }
     }
 
@@ -72,14 +76,14 @@ impl<'a> Sorter<'a> {
     fn sort(&mut self) {
         let prefixes = self.keys.prefixes();
         for entry in &mut self.entries {
-            entry.prefix = prefixes.get(entry.row);
+            entry.prefix = prefixes.get(entry.key);
         }
         if prefixes.are_all {
             // Without a branch for each comparison.
             self.entries.sort_unstable_by_key(|entry| u128::from(entry.prefix) << 32 | u128::from(entry.row));
         } else {
             self.entries.sort_unstable_by(|a, b| {
-                let by_rest = || prefixes.rest(a.row).cmp(prefixes.rest(b.row));
+                let by_rest = || prefixes.rest(a.key).cmp(prefixes.rest(b.key));
                 a.prefix.cmp(&b.prefix).then_with(by_rest).then(a.row.cmp(&b.row))
             });
         }
@@ -91,7 +95,7 @@ impl<'a> Sorter<'a> {
         for entries in self.entries.chunks(BATCH) {
             let rows = self.rows.take_rows(&entries.iter().map(|entry| entry.row as usize));
             for (entry, row) in entries.iter().zip(rows.iter()) {
-                let key = self.keys.get(entry.row);
+                let key = self.keys.get(entry.key);
                 writer.write(|bytes| record_into(bytes, key, |bytes| row_into(bytes, row)))?;
             }
         }
@@ -108,10 +112,10 @@ impl<'a> Sorter<'a> {
         let mut rows = Pile::new(self.width);
         let mut keys = Keys::default();
         for entries in self.entries.chunks_mut(BATCH) {
-            rows.push(self.rows.take_rows(&entries.iter().map(|entry| entry.row as usize)));
-            for entry in entries {
-                keys.next().extend_from_slice(self.keys.get(entry.row));
-                entry.row = keys.end();
+            let positions = rows.push(self.rows.take_rows(&entries.iter().map(|entry| entry.row as usize)));
+            for (entry, position) in entries.iter_mut().zip(positions) {
+                keys.next().extend_from_slice(self.keys.get(entry.key));
+                (entry.key, entry.row) = (keys.end(), position as u32);
             }
         }
         (self.rows, self.keys) = (rows, keys);
@@ -168,7 +172,7 @@ impl Sorted<'_> {
             Self::Memory { sorter, next } => {
                 let Some(entry) = sorter.entries.get(*next) else { return Ok(false) };
                 *next += 1;
-                key.extend_from_slice(sorter.keys.get(entry.row));
+                key.extend_from_slice(sorter.keys.get(entry.key));
                 sorter.rows.take_row(entry.row as usize, batch);
                 Ok(true)
             }
@@ -320,7 +324,7 @@ impl<'a> Sort<'a> {
             sorter.add(batch, order)?;
             if sorter.entries.len() > most && sorter.runs.is_empty() {
                 sorter.keep_first(first);
-                last = sorter.entries.last().map(|entry| sorter.keys.get(entry.row).to_vec());
+                last = sorter.entries.last().map(|entry| sorter.keys.get(entry.key).to_vec());
             }
         }
         Ok((sorter.finish()?, first))
