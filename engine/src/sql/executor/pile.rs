@@ -153,7 +153,7 @@ mod tests {
                 }
                 assert!(places.is_sorted_by(|a, b| a < b) && places.len() == rows.len());
                 assert!(places.last().is_none_or(|last| *last < 2 * places.len() + 2 * BATCH), "too many gaps");
-                assert_eq!(pile.size(), size);
+                assert_eq!((pile.size(), pile.integers.len()), (size, pile.rows * width));
                 let positions = places.iter().copied().rev();
                 let mut taken = Batch::new(width);
                 if *by_row {
