@@ -28,9 +28,19 @@ fn changes_itself(write: &Write, tables: &[Table]) -> bool {
         WriteKind::Update { set, filter, .. } => {
             own.any(|key| update(set, key) && !(write.returning.is_empty() && is_one_row(filter.as_ref(), key)))
         }
-        // The same rows are left, unless a default breaks something.
+        // The same rows are left, unless a default breaks something, or others refer to what is changed in a row before it
+        // goes, too.
         WriteKind::Delete { .. } => {
-            own.any(|key| acts(key.on_delete) && (!write.returning.is_empty() || key.on_delete.ends_with("DEFAULT")))
+            let followed = |key: &ForeignKey| {
+                let mut all = tables.iter().flat_map(|table| &table.foreign_keys);
+                key.on_delete.ends_with("NULL")
+                    && all.any(|other| {
+                        other.parent == write.table
+                            && other.referenced.iter().any(|column| key.columns.contains(column))
+                    })
+            };
+            let breaks = |key: &ForeignKey| key.on_delete.ends_with("DEFAULT") || followed(key);
+            own.any(|key| acts(key.on_delete) && (!write.returning.is_empty() || breaks(key)))
         }
         WriteKind::Insert { .. } => false,
     }
