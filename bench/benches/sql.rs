@@ -174,12 +174,16 @@ const QUERIES: [(&str, &str, u64); 12] = [
     ),
 ];
 
-/// Compares the two on a statement. The best of a few runs counts.
+/// How many seconds the runs of a statement take together, at least: a short one may find the processor slow at first.
+const ENOUGH: f64 = 0.1;
+
+/// Compares the two on a statement. The best of at least three runs counts.
 fn compare(both: &mut Both, name: &str, rows: u64, sql: &str) -> Result<()> {
     let query = both.session.prepare(sql)?;
     let mut statement = both.sqlite.prepare(sql)?;
     let (mut ours, mut theirs) = (f64::MAX, f64::MAX);
-    for _ in 0..3 {
+    let (begin, mut runs) = (seconds(), 0);
+    while runs < 3 || seconds() - begin < ENOUGH {
         let start = seconds();
         let given = run(&mut both.session, &query, &[])?;
         let middle = seconds();
@@ -187,6 +191,7 @@ fn compare(both: &mut Both, name: &str, rows: u64, sql: &str) -> Result<()> {
         ours = ours.min(middle - start);
         theirs = theirs.min(seconds() - middle);
         assert_eq!(given, expected, "{name}");
+        runs += 1;
     }
     report(name, rows, (ours, theirs), (1e3, "ms"));
     Ok(())
