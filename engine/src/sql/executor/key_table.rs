@@ -197,4 +197,18 @@ mod tests {
             }
         });
     }
+
+    #[test]
+    fn to_forget_a_few_keys_takes_no_time_for_those_before() {
+        let mut table = KeyTable::new(1);
+        for count in [10_000, 1] {
+            for n in 0..count {
+                let key = Key { values: &[Value::Float(f64::from(n) + 0.5)], columns: &[0] };
+                assert_eq!(table.insert(key.image(), key), n as usize);
+            }
+            table.clear();
+            assert_eq!(table.len(), 0);
+        }
+        assert!(table.table.capacity() < 100, "room for {} keys is cleared each time", table.table.capacity());
+    }
 }
